@@ -1,0 +1,3 @@
+"""Observability and SRE toolkit for Apache Airflow."""
+
+__version__ = "0.1.0"

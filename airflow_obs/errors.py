@@ -1,0 +1,55 @@
+"""The errors a user may see; every message says where, what, and what to do.
+
+    AirflowObsError
+    ├── PolicyError          the policy file cannot be used (exit 2; all its problems at once)
+    ├── UsageError           a flag or setting cannot be used (exit 2)
+    └── SourceError          something outside did not answer as it should
+        ├── SourceUnreachable    no answer at all: the other collectors of that source need not try
+        └── SourceNotConfigured  nobody said where it is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class AirflowObsError(Exception):
+    """Base of every error this program raises on purpose; its text is fit to be shown to a user."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One thing wrong with a file: where (1-based line and column) and what, with the remedy in the text."""
+
+    file: str
+    line: int
+    column: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.text}"
+
+
+class PolicyError(AirflowObsError):
+    """The policy cannot be used; `problems` lists everything wrong with it, in file order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(sorted(problems))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class UsageError(AirflowObsError):
+    """A flag, or a setting in the environment, cannot be used."""
+
+
+class SourceError(AirflowObsError):
+    """A source answered, but not with what a collector needs (missing table, missing privilege, timeout, …)."""
+
+
+class SourceUnreachable(SourceError):
+    """A source gave no answer at all (refused, frozen, unknown host, wrong password)."""
+
+
+class SourceNotConfigured(SourceError):
+    """No setting says where the source is."""
