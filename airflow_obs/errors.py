@@ -1,17 +1,28 @@
 """The errors a user may see; every message says where, what, and what to do.
 
-    AirflowObsError
-    ├── PolicyError          the policy file cannot be used (exit 2; all its problems at once)
-    ├── UsageError           a flag or setting cannot be used (exit 2)
-    └── SourceError          something outside did not answer as it should
-        ├── SourceUnreachable    no answer at all: the other collectors of that source need not try
-        └── SourceNotConfigured  nobody said where it is
+AirflowObsError
+├── PolicyError          the policy file cannot be used (exit 2; all its problems at once)
+├── UsageError           a flag or setting cannot be used (exit 2)
+└── SourceError          something outside did not answer as it should
+    ├── SourceUnreachable    no answer at all: the other collectors of that source need not try
+    └── SourceNotConfigured  nobody said where it is
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_USERINFO = re.compile(r"(?<=://)([^:/@\s]*):[^/\s]*@")
+_PASSWORD_SETTING = re.compile(r"(?i)(\bpassword['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)")
+
+
+def redact(text: str, *secrets: str | None) -> str:
+    """`text` without the passwords of URLs and settings in it, and without any of `secrets`."""
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return _PASSWORD_SETTING.sub(r"\1***", _USERINFO.sub(r"\1:***@", text))
 
 
 class AirflowObsError(Exception):

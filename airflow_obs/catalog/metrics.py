@@ -39,7 +39,8 @@ COLLECTOR_FAILURES = Metric(
     PREFIX + "collector_failures_total", Kind.COUNTER, "Runs of the collector that failed.", "exporter", ("collector",)
 )
 SOURCE_UP = _gauge(
-    "exporter", "source_up", "1 if the source answered when it was last asked (database: a connection was had).",
+    "exporter", "source_up",
+    "1 if the source (database, health endpoint) answered when it was last asked; absent for one that nobody told us of.",
     ("source",),
 )  # fmt: skip
 SERIES_DROPPED = Metric(
@@ -88,7 +89,9 @@ NEXT_RUN_DUE = _gauge(
     "Earliest moment at which the scheduler should create a run of an active, unpaused DAG; in the past when it is behind.",
 )  # fmt: skip
 DAGS_OVERDUE = _gauge(
-    "dag_runs", "dags_overdue", "Active, unpaused DAGs whose next run should have been created more than overdue_after ago."
+    "dag_runs",
+    "dags_overdue",
+    "Active, unpaused DAGs whose next run should have been created more than overdue_after ago.",
 )
 
 # -- dag processing --------------------------------------------------------------------------------------------------
@@ -122,7 +125,9 @@ POOL_USED = _gauge(
 POOL_RUNNING = _gauge("pools", "pool_running_slots", "Slots of running task instances.", ("pool",))
 POOL_QUEUED = _gauge("pools", "pool_queued_slots", "Slots of queued task instances.", ("pool",))
 POOL_DEFERRED = _gauge("pools", "pool_deferred_slots", "Slots of deferred task instances.", ("pool",))
-POOL_SCHEDULED = _gauge("pools", "pool_scheduled_slots", "Slots that scheduled task instances are waiting for.", ("pool",))
+POOL_SCHEDULED = _gauge(
+    "pools", "pool_scheduled_slots", "Slots that scheduled task instances are waiting for.", ("pool",)
+)
 
 # -- the database server ---------------------------------------------------------------------------------------------
 
@@ -175,7 +180,6 @@ ARCHIVE_SIZE = _gauge("tables", "db_archive_size_bytes", "Size of the tables tha
 
 # -- the health endpoint ---------------------------------------------------------------------------------------------
 
-HEALTH_UP = _gauge("health", "health_up", "1 if Airflow's health endpoint answered with a health report.")
 HEALTH_COMPONENT = _gauge(
     "health", "health_component_healthy",
     "1 if the endpoint calls the component healthy; absent for one that was never seen. It judges only the newest job of each kind.",

@@ -1,0 +1,5 @@
+"""python -m airflow_obs: the same as airflow-obs."""
+
+from airflow_obs.cli import main
+
+main()

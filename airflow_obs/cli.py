@@ -1,0 +1,116 @@
+"""The command line: parse, call, print, exit; each command imports its room when it runs."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+
+from airflow_obs import __version__
+from airflow_obs.errors import AirflowObsError, UsageError, redact
+
+DEFAULT_PORT = 10912
+
+
+class _Address(click.ParamType[tuple[str, int]]):
+    """HOST:PORT, :PORT or [IPV6]:PORT; port 0 lets the kernel choose."""
+
+    name = "host:port"
+
+    def convert(
+        self, value: str | tuple[str, int], param: click.Parameter | None, ctx: click.Context | None  # noqa: ARG002 (Click's)
+    ) -> tuple[str, int]:
+        if isinstance(value, tuple):
+            return value
+        host, colon, port = value.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not bracketed):
+            self.fail(
+                f"{value!r} is not HOST:PORT; write it like :{DEFAULT_PORT}, 127.0.0.1:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}"
+            )
+        return host.strip("[]"), int(port)
+
+
+class _Redacting(logging.Formatter):
+    """Keeps passwords out of every line, tracebacks of libraries included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+_policy = click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Policy file of the site, merged over the defaults. Without it the defaults stand.",
+)
+_address = click.option(
+    "--web.listen-address", "address", type=_Address(), default=f":{DEFAULT_PORT}", show_default=True, metavar="HOST:PORT",
+    help="Where to serve /metrics.",
+)  # fmt: skip
+_log_level = click.option(
+    "--log.level", "log_level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True,
+    help="Least severity that is logged (to stderr).",
+)  # fmt: skip
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="airflow-obs")
+def cli() -> None:
+    """See Apache Airflow failing before its users do.
+
+    Exit codes: 0 well, 1 found something (a failed collector), 2 could not run (bad flag, bad policy, unreachable source).
+    """
+
+
+@cli.command()
+@_policy
+@click.option("--deployment", metavar="NAME", help="Which Airflow of the policy to serve, if it names several.")
+@_address
+@click.option(
+    "--once",
+    is_flag=True,
+    help="Collect once, print the metrics and exit: 0 all collectors succeeded, 1 some failed, 2 nothing could be read.",
+)
+@_log_level
+def exporter(policy: Path | None, deployment: str | None, address: tuple[str, int], once: bool, log_level: str) -> None:
+    """Serve the metrics of one Airflow for Prometheus.
+
+    \b
+    The metadata database is found in the first of these that is set:
+      AIRFLOW_OBS_DB_URL_FILE, AIRFLOW_OBS_DB_URL,
+      AIRFLOW_OBS_DB_HOST with _PORT, _USER, _PASSWORD or _PASSWORD_FILE, _NAME,
+      AIRFLOW__DATABASE__SQL_ALCHEMY_CONN, AIRFLOW__CORE__SQL_ALCHEMY_CONN,
+      $AIRFLOW_HOME/airflow.cfg
+
+    \b
+    Paths: /metrics, /-/healthy, /-/ready (every collector tried once), / (a page)
+    """
+    from airflow_obs.exporter import run
+    from airflow_obs.policy.loader import load
+
+    _log_to_stderr(log_level)
+    chosen = load(policy)
+    which = chosen.deployment(deployment)
+    sys.exit(run.once(chosen, which) if once else run.serve(chosen, which, address))
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Redacting("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    # Libraries say at INFO what only their developers want to know.
+    for library in ("tornado", "urllib3", "asyncio", "sqlalchemy"):
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def main() -> None:
+    """Run the command line. Errors meant for the user go to stderr, without a traceback, and exit with 2."""
+    try:
+        cli(prog_name="airflow-obs")
+    except AirflowObsError as error:
+        kind = "airflow-obs" if isinstance(error, UsageError) else "airflow-obs: error"
+        click.echo("\n".join(f"{kind}: {line}" for line in str(error).splitlines()), err=True)
+        sys.exit(2)

@@ -1,0 +1,110 @@
+"""DAG files: what fails to import, when files were parsed, and how long that took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+
+import sqlalchemy as sa
+
+from airflow_obs.catalog import metrics
+from airflow_obs.model import Reading
+from airflow_obs.policy.model import CollectorPolicy
+from airflow_obs.sources.database import Session
+from airflow_obs.sources.schema import Schema
+
+
+@dataclass(frozen=True)
+class Counts:
+    """DAGs by state, and when the active ones (unpaused or paused) were parsed; None when there are none."""
+
+    active: int
+    paused: int
+    stale: int
+    oldest_parse: datetime | None
+    newest_parse: datetime | None
+
+
+@dataclass(frozen=True)
+class DagFile:
+    """A DAG file, by its path relative to its bundle (else the stem of its file name), and seconds of its newest parse."""
+
+    path: str
+    parse_seconds: float
+
+
+@dataclass(frozen=True)
+class DagProcessingState:
+    """What one run of the collector saw; `files` is empty on releases before 3.1, which do not store the duration."""
+
+    import_errors: int
+    counts: Counts
+    files: list[DagFile]
+
+
+class DagProcessing:
+    """Reads `dag` and `import_error`, which have a row per DAG and per broken file."""
+
+    name = "dag_processing"
+    source = "database"
+
+    def __init__(self, policy: CollectorPolicy) -> None:
+        self._policy = policy
+
+    def read(self, db: Session) -> DagProcessingState:
+        errors = db.one(sa.select(sa.func.count(db.schema.table("import_error").c.id)))
+        return DagProcessingState(errors[0], _counts(db), _files(db))
+
+    def samples(self, seen: DagProcessingState) -> Iterator[Reading]:
+        yield metrics.IMPORT_ERRORS.sample(seen.import_errors)
+        for state in ("active", "paused", "stale"):
+            yield metrics.DAGS.sample(getattr(seen.counts, state), state=state)
+        if seen.counts.oldest_parse and seen.counts.newest_parse:
+            yield metrics.OLDEST_PARSE.sample(seen.counts.oldest_parse.timestamp())
+            yield metrics.NEWEST_PARSE.sample(seen.counts.newest_parse.timestamp())
+        for file in sorted(seen.files, key=lambda file: file.parse_seconds, reverse=True):
+            yield metrics.PARSE_DURATION.sample(file.parse_seconds, dag_file=file.path)
+
+
+def active(schema: Schema, dag: sa.TableClause) -> sa.ColumnElement[bool]:
+    """DAGs that are still in a file: 3.0 turned is_active round into is_stale."""
+    if schema.has("dag", "is_stale"):
+        return dag.c.is_stale.is_(sa.false())
+    return dag.c.is_active.is_(sa.true())
+
+
+def _counts(db: Session) -> Counts:
+    dag = db.schema.table("dag")
+    here = active(db.schema, dag)
+    paused = sa.and_(here, dag.c.is_paused.is_(sa.true()))
+    parsed = sa.case((here, dag.c.last_parsed_time))
+    total, present, on_hold, oldest, newest = db.one(
+        sa.select(
+            sa.func.count(dag.c.dag_id),
+            sa.func.sum(sa.case((here, 1), else_=0)),
+            sa.func.sum(sa.case((paused, 1), else_=0)),
+            sa.func.min(parsed),
+            sa.func.max(parsed),
+        )
+    )
+    present, on_hold = int(present or 0), int(on_hold or 0)
+    return Counts(present - on_hold, on_hold, total - present, oldest, newest)
+
+
+def _files(db: Session) -> list[DagFile]:
+    if not db.schema.has("dag", "last_parse_duration"):
+        return []
+    dag = db.schema.table("dag")
+    seconds = sa.func.max(dag.c.last_parse_duration)
+    statement = (
+        sa.select(dag.c.relative_fileloc, dag.c.fileloc, seconds)
+        .where(active(db.schema, dag), dag.c.last_parse_duration.is_not(None))
+        .group_by(dag.c.relative_fileloc, dag.c.fileloc)
+    )
+    slowest: dict[str, float] = {}
+    for relative, absolute, duration in db.rows(statement):
+        path = relative or PurePosixPath(absolute or "unknown").stem
+        slowest[path] = max(float(duration), slowest.get(path, 0.0))
+    return [DagFile(path, duration) for path, duration in slowest.items()]

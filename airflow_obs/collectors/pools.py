@@ -1,0 +1,77 @@
+"""Pools: how many slots there are, who holds them and who waits for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from airflow_obs.catalog import metrics
+from airflow_obs.collectors.task_instances import current
+from airflow_obs.model import Reading
+from airflow_obs.policy.model import CollectorPolicy
+from airflow_obs.sources.database import Session
+
+_STATES = ("running", "queued", "deferred", "scheduled")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool and the slots (not instances) that task instances in each state ask of it. `slots` is inf when unlimited."""
+
+    name: str
+    slots: float
+    include_deferred: bool
+    running: int
+    queued: int
+    deferred: int
+    scheduled: int
+
+    @property
+    def used(self) -> int:
+        """Slots that count against the size, as airflow.models.pool.Pool.occupied_slots does."""
+        return self.running + self.queued + self.deferred * self.include_deferred
+
+
+class Pools:
+    """Every pool has all its series, 0 when nothing is in it."""
+
+    name = "pools"
+    source = "database"
+
+    def __init__(self, policy: CollectorPolicy) -> None:
+        self._policy = policy
+
+    def read(self, db: Session) -> list[Pool]:
+        pool = db.schema.table("slot_pool")
+        # Before 2.7 a deferred task never counts.
+        has_choice = db.schema.has("slot_pool", "include_deferred")
+        deferred = pool.c.include_deferred if has_choice else sa.false().label("include_deferred")
+        asked = _asked_slots(db)
+        return [
+            Pool(row.pool, math.inf if row.slots < 0 else row.slots, bool(row.include_deferred),
+                 *(asked.get((row.pool, state), 0) for state in _STATES))
+            for row in db.rows(sa.select(pool.c.pool, pool.c.slots, deferred))
+        ]  # fmt: skip
+
+    def samples(self, pools: list[Pool]) -> Iterator[Reading]:
+        for pool in sorted(pools, key=lambda pool: pool.slots - pool.used):
+            yield metrics.POOL_SLOTS.sample(pool.slots, pool=pool.name)
+            yield metrics.POOL_OPEN.sample(pool.slots - pool.used, pool=pool.name)
+            yield metrics.POOL_USED.sample(pool.used, pool=pool.name)
+            yield metrics.POOL_RUNNING.sample(pool.running, pool=pool.name)
+            yield metrics.POOL_QUEUED.sample(pool.queued, pool=pool.name)
+            yield metrics.POOL_DEFERRED.sample(pool.deferred, pool=pool.name)
+            yield metrics.POOL_SCHEDULED.sample(pool.scheduled, pool=pool.name)
+
+
+def _asked_slots(db: Session) -> dict[tuple[str, str], int]:
+    ti = db.schema.table("task_instance")
+    statement = (
+        sa.select(ti.c.pool, ti.c.state, sa.func.sum(ti.c.pool_slots).label("slots"))
+        .where(ti.c.state.in_(_STATES), current(db.schema, ti))
+        .group_by(ti.c.pool, ti.c.state)
+    )
+    return {(row.pool, row.state): int(row.slots) for row in db.rows(statement)}

@@ -1,0 +1,163 @@
+"""The database's tables: size, rows, dead rows and the age of the oldest row, without ever counting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from airflow_obs.catalog import metrics
+from airflow_obs.catalog.airflow import ARCHIVE_PREFIX, RECENCY_COLUMNS
+from airflow_obs.model import Reading
+from airflow_obs.policy.model import CollectorPolicy
+from airflow_obs.sources.database import Session
+from airflow_obs.sources.schema import Moment, Schema
+
+_IN_ORDER_OF_TIME = ("id", "task_instance_id", "dag_run_id")
+"""Keys that grow with time (sequences, and uuid7 since 3.0), so that the end of their index holds the oldest rows."""
+_LOOK_AT = 100
+"""Rows looked at there: commits come a little out of order, and some rows have no moment."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table. None is: not known (SQLite keeps no sizes; no statistics yet; no moment to judge by)."""
+
+    name: str
+    size: float | None = None
+    rows: float | None = None
+    dead_rows: float | None = None
+    oldest: datetime | None = None
+    undated_ratio: float | None = None
+    locked: bool = False
+
+    @property
+    def archive(self) -> bool:
+        """Whether `airflow db clean` left it behind."""
+        return self.name.startswith(ARCHIVE_PREFIX)
+
+
+class Tables:
+    """Sizes are exact but for tables under an ACCESS EXCLUSIVE lock, where asking would wait: those come from statistics."""
+
+    name = "tables"
+    source = "database"
+
+    def __init__(self, policy: CollectorPolicy) -> None:
+        self._policy = policy
+
+    def read(self, db: Session) -> list[Table]:
+        tables = _postgresql(db) if db.kind == "postgresql" else _sqlite(db)
+        moments = _oldest(db, readable={name for name, table in tables.items() if not table.locked})
+        return [replace(table, oldest=moments.get(name) or table.oldest) for name, table in tables.items()]
+
+    def samples(self, tables: list[Table]) -> Iterator[Reading]:
+        archives = [table for table in tables if table.archive]
+        yield metrics.ARCHIVE_TABLES.sample(len(archives))
+        yield metrics.ARCHIVE_SIZE.sample(sum(table.size or 0 for table in archives))
+        for table in sorted(tables, key=lambda table: (table.size or 0, table.rows or 0), reverse=True):
+            if table.archive:
+                continue
+            if table.size is not None:
+                yield metrics.TABLE_SIZE.sample(table.size, table=table.name)
+            if table.rows is not None:
+                yield metrics.TABLE_ROWS.sample(table.rows, table=table.name)
+            if table.dead_rows is not None:
+                yield metrics.TABLE_DEAD_ROWS.sample(table.dead_rows, table=table.name)
+            if table.oldest is not None:
+                yield metrics.TABLE_OLDEST_ROW.sample(table.oldest.timestamp(), table=table.name)
+            if table.undated_ratio is not None:
+                yield metrics.TABLE_UNDATED.sample(table.undated_ratio, table=table.name)
+
+
+def _postgresql(db: Session) -> dict[str, Table]:
+    sizes = db.attempt(_POSTGRESQL_TABLES.bindparams(exact=True))
+    if sizes is None:  # a lock was taken between our look at the locks and our asking
+        sizes = db.rows(_POSTGRESQL_TABLES.bindparams(exact=False))
+    tables = {
+        row.name: Table(row.name, float(row.size), float(row.rows), float(row.dead_rows), locked=row.locked)
+        for row in sizes
+    }
+    names, columns = zip(*RECENCY_COLUMNS, strict=True)
+    for row in db.rows(_POSTGRESQL_STATISTICS.bindparams(tables=list(names), columns=list(columns))):
+        if row.name in tables:
+            tables[row.name] = replace(tables[row.name], undated_ratio=row.null_fraction, oldest=row.oldest)
+    return tables
+
+
+def _sqlite(db: Session) -> dict[str, Table]:
+    tables = {name: Table(name) for name in db.schema.columns}
+    if db.rows(_SQLITE_HAS_STATISTICS):
+        for name, rows in db.rows(_SQLITE_STATISTICS):
+            if name in tables:
+                tables[name] = replace(tables[name], rows=float(rows))
+    return tables
+
+
+def _oldest(db: Session, readable: set[str]) -> dict[str, datetime | None]:
+    """The oldest moment of each table where the end of an index gives it."""
+    queries = [
+        query
+        for table, column in RECENCY_COLUMNS
+        if table in readable
+        and db.schema.has(table, column)
+        and (query := _oldest_row(db.schema, table, column)) is not None
+    ]
+    return {row.name: row.oldest for row in db.rows(sa.union_all(*queries))} if queries else {}
+
+
+def _oldest_row(schema: Schema, name: str, column: str) -> sa.Select[tuple[str, datetime]] | None:
+    table = schema.table(name)
+    label = sa.literal(name).label("name")
+    if (name, column) in schema.indexed:
+        return sa.select(label, sa.func.min(table.c[column], type_=Moment()).label("oldest"))
+    key = next((key for key in _IN_ORDER_OF_TIME if (name, key) in schema.indexed), None)
+    if key is None:
+        return None
+    first = sa.select(table.c[column].label("moment")).order_by(table.c[key]).limit(_LOOK_AT).subquery()
+    return sa.select(label, sa.func.min(first.c.moment, type_=Moment()).label("oldest"))
+
+
+_POSTGRESQL_TABLES = sa.text("""
+    WITH locked AS (
+        SELECT relation FROM pg_catalog.pg_locks
+        WHERE mode = 'AccessExclusiveLock' AND relation IS NOT NULL
+              AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+    ), tables AS (
+        SELECT c.oid, c.relname, c.reltuples, c.relpages, c.reltoastrelid,
+               c.oid IN (SELECT relation FROM locked) AS locked,
+               EXISTS (
+                   SELECT 1 FROM locked
+                   WHERE relation IN (c.oid, c.reltoastrelid)
+                      OR relation IN (SELECT indexrelid FROM pg_catalog.pg_index WHERE indrelid IN (c.oid, c.reltoastrelid))
+               ) AS unaskable
+        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind = 'r' AND n.nspname = ANY (pg_catalog.current_schemas(false))
+    )
+    SELECT t.relname AS name, t.locked,
+           CASE WHEN t.reltuples < 0 OR t.relpages = 0 THEN COALESCE(pg_catalog.pg_stat_get_live_tuples(t.oid), 0)
+                ELSE t.reltuples END AS rows,
+           COALESCE(pg_catalog.pg_stat_get_dead_tuples(t.oid), 0) AS dead_rows,
+           COALESCE(
+               CASE WHEN :exact AND NOT t.unaskable THEN pg_catalog.pg_total_relation_size(t.oid) END,
+               pg_catalog.current_setting('block_size')::bigint * (
+                   SELECT COALESCE(sum(r.relpages), 0) FROM pg_catalog.pg_class r
+                   WHERE r.oid IN (t.oid, t.reltoastrelid)
+                      OR r.oid IN (SELECT indexrelid FROM pg_catalog.pg_index WHERE indrelid IN (t.oid, t.reltoastrelid))
+               )
+           ) AS size
+    FROM tables t
+""")
+# Of a column's values the planner keeps the commonest and the bounds of a histogram of the rest.
+_POSTGRESQL_STATISTICS = sa.text("""
+    SELECT tablename AS name, null_frac AS null_fraction,
+           LEAST((histogram_bounds::text::text[])[1]::timestamptz,
+                 (SELECT min(value::timestamptz) FROM unnest(most_common_vals::text::text[]) AS value)) AS oldest
+    FROM pg_catalog.pg_stats JOIN unnest(CAST(:tables AS text[]), CAST(:columns AS text[])) AS wanted (t, c)
+         ON tablename = wanted.t AND attname = wanted.c
+    WHERE schemaname = ANY (pg_catalog.current_schemas(false))
+""").columns(oldest=Moment())
+_SQLITE_HAS_STATISTICS = sa.text("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'")
+_SQLITE_STATISTICS = sa.text("SELECT tbl, max(CAST(stat AS INTEGER)) FROM sqlite_stat1 GROUP BY tbl")

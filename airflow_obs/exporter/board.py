@@ -1,0 +1,173 @@
+"""Holds the newest run of every collector and the page made of them."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import platform
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import ProcessCollector
+
+from airflow_obs import __version__
+from airflow_obs.catalog import metrics
+from airflow_obs.exporter.exposition import Page, render
+from airflow_obs.exporter.scrape import Job, Run
+from airflow_obs.model import Reading
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How one collector is doing. Moments are Unix seconds; `newest` and `last_success` None before the first."""
+
+    job: Job
+    newest: Run | None
+    last_success: float | None
+    failures: int
+    late: bool
+
+    @property
+    def succeeding(self) -> bool:
+        return self.newest is not None and self.newest.succeeded and not self.late
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The page as it is sent, plain and gzipped in both formats, and how every collector was doing when it was made."""
+
+    statuses: tuple[Status, ...]
+    text: bytes
+    openmetrics: bytes
+    text_gzip: bytes
+    openmetrics_gzip: bytes
+
+    @property
+    def ready(self) -> bool:
+        """Whether every collector has been attempted once, whatever came of it."""
+        return all(status.newest for status in self.statuses)
+
+
+class Board:
+    """Takes runs from the workers; gives the snapshot to the server. Safe to use from any thread.
+
+    Only the part of the page whose collector ran is rendered again. A collector that fails, or is late, loses its samples
+    and keeps its counters.
+    """
+
+    def __init__(self, deployment: str, jobs: Sequence[Job]) -> None:
+        self._deployment = deployment
+        self._jobs = {job.name: job for job in jobs}
+        self._lock = threading.Lock()
+        self._newest: dict[str, Run] = {}
+        self._last_success: dict[str, float] = {}
+        self._failures: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._parts: dict[str, Page] = {}
+        self._finished: dict[str, float] = dict.fromkeys(self._jobs, time.monotonic())
+        self._late: frozenset[str] = frozenset()
+        self._said: dict[str, str] = {}
+        self._process = ProcessCollector(registry=None)
+        self._patience = {
+            # A worker runs its collectors in turn, so each may have to wait for all the others.
+            job.name: job.policy.interval
+            + sum(other.policy.timeout + 1 for other in jobs if other.source is job.source)
+            for job in jobs
+        }
+        self._snapshot = self._published()
+
+    @property
+    def deployment(self) -> str:
+        return self._deployment
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest page. Never waits."""
+        return self._snapshot
+
+    def record(self, *runs: Run) -> None:
+        """Take the outcome of runs, and publish."""
+        pages = {run.collector: render(run.readings, self._deployment) if run.succeeded else Page() for run in runs}
+        with self._lock:
+            for run in runs:
+                self._log(run)
+                self._newest[run.collector] = run
+                self._finished[run.collector] = time.monotonic()
+                self._failures[run.collector] += not run.succeeded
+                self._dropped += run.dropped
+                if run.succeeded:
+                    self._last_success[run.collector] = run.started + run.duration
+            self._parts.update(pages)
+            self._late -= {run.collector for run in runs}
+            self._snapshot = self._published()
+
+    def look_for_late(self) -> None:
+        """Take the samples of collectors that have not finished for too long off the page. To be called now and then."""
+        with self._lock:
+            now = time.monotonic()
+            late = frozenset(name for name, finished in self._finished.items() if now - finished > self._patience[name])
+            if late == self._late:
+                return
+            for name in sorted(late - self._late):
+                log.warning("%s: late: no run has finished for %.0fs", name, now - self._finished[name])
+                self._parts[name] = Page()
+            self._late = late
+            self._snapshot = self._published()
+
+    def _log(self, run: Run) -> None:
+        """Say what changed, once: a source that is down is one line, not one for each of its collectors."""
+        who = run.collector if run.source_up else run.source
+        if run.error and self._said.get(who) != run.error:
+            log.warning("%s: failed: %s", who, run.error)
+            self._said[who] = run.error
+        elif run.succeeded:
+            for recovered in filter(self._said.__contains__, (run.source, run.collector)):
+                del self._said[recovered]
+                log.info("%s: recovered", recovered)
+        for family, count in run.dropped.items():
+            if family not in self._dropped:
+                log.warning("%s: %d series of %s dropped: more than max_series", run.collector, count, family)
+
+    def _statuses(self) -> Iterator[Status]:
+        for name, job in self._jobs.items():
+            yield Status(
+                job, self._newest.get(name), self._last_success.get(name), self._failures[name], name in self._late
+            )
+
+    def _own(self, statuses: Sequence[Status]) -> Iterator[Reading]:
+        yield metrics.BUILD_INFO.sample(1, version=__version__, python=platform.python_version())
+        for status in statuses:
+            name = status.job.name
+            yield metrics.COLLECTOR_SUCCESS.sample(status.succeeding, collector=name)
+            yield metrics.COLLECTOR_LAST_SUCCESS.sample(status.last_success or 0, collector=name)
+            yield metrics.COLLECTOR_FAILURES.sample(status.failures, collector=name)
+            yield metrics.COLLECTOR_DURATION.sample(status.newest.duration if status.newest else 0, collector=name)
+        for source, up in _sources_up(statuses).items():
+            yield metrics.SOURCE_UP.sample(up, source=source)
+        for family in sorted(metric.name for metric in metrics.ALL if metric.labels and metric.collector in self._jobs):
+            yield metrics.SERIES_DROPPED.sample(self._dropped[family], family=family)
+
+    def _published(self) -> Snapshot:
+        statuses = tuple(self._statuses())
+        own = render(self._own(statuses), self._deployment, self._process.collect())
+        page = Page.joined([own, *(self._parts[name] for name in self._jobs if name in self._parts)])
+        return Snapshot(
+            statuses, page.text, page.openmetrics, gzip.compress(page.text, 1), gzip.compress(page.openmetrics, 1)
+        )
+
+
+def _sources_up(statuses: Sequence[Status]) -> Mapping[str, bool]:
+    """Whether each source answered the newest run that asked it; a source with late collectors is not up."""
+    up: dict[str, tuple[float, bool]] = {}
+    for status in statuses:
+        if (run := status.newest) is None or run.source_up is None:
+            continue
+        newest, _ = up.get(run.source, (0.0, False))
+        if run.started >= newest:
+            up[run.source] = run.started, run.source_up and not status.late
+    return {source: answer for source, (_, answer) in up.items()}

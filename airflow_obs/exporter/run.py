@@ -1,0 +1,112 @@
+"""Puts the exporter together: policy and environment in, jobs, workers and server out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+from airflow_obs.collectors.registry import collectors
+from airflow_obs.exporter.board import Board
+from airflow_obs.exporter.scrape import Job, Source, Worker, run_all
+from airflow_obs.exporter.server import Server
+from airflow_obs.policy.model import Deployment, Policy
+from airflow_obs.sources import discovery
+from airflow_obs.sources.database import Database
+from airflow_obs.sources.health import HealthEndpoint
+
+log = logging.getLogger(__name__)
+
+LATE_EVERY = 1.0
+"""Seconds between looks for collectors that are late."""
+STOP_WITHIN = 1.0
+"""Seconds that workers are given to close their connections when the exporter stops."""
+SWITCH_INTERVAL = 0.0005
+"""Seconds after which a thread that computes lets another one on; Python's 5 ms would be felt in every scrape that
+arrives while a large page is rendered."""
+
+
+def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = None) -> list[Job]:
+    """The enabled collectors of a deployment's sources. Raises nothing: a source that is not there fails when it is asked."""
+    sources: dict[str, Source] = {}
+    if database := deployment.sources.database:
+        schema = database.schema_name
+        sources["database"] = Database(discovery.database_url, lambda: schema or discovery.database_schema(), stop)
+    if health := deployment.sources.health:
+        sources["health"] = HealthEndpoint(_health_urls(health.url))
+    by_name = policy.collectors.by_name()
+    return [
+        Job(collector, by_name[collector.name], sources[collector.source])
+        for collector in collectors(policy.collectors, _executor(deployment))
+        if collector.source in sources
+    ]
+
+
+def once(policy: Policy, deployment: Deployment) -> int:
+    """Collect everything once and print the page; 0 if all succeeded, 1 if some failed, 2 if nothing could be read."""
+    todo = jobs(policy, deployment)
+    board = Board(deployment.name, todo)
+    runs = run_all(todo)
+    board.record(*runs)
+    sys.stdout.write(board.snapshot.text.decode())
+    sys.stdout.flush()
+    if all(run.succeeded for run in runs):
+        return 0
+    return 1 if any(run.readings for run in runs) else 2
+
+
+def serve(policy: Policy, deployment: Deployment, address: tuple[str, int]) -> int:
+    """Collect in the background and serve until SIGTERM or SIGINT; raises UsageError if the address cannot be had."""
+    stop = threading.Event()
+    todo = jobs(policy, deployment, stop)
+    board = Board(deployment.name, todo)
+    server = Server(board, address)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    workers = [Worker(group, board.record, stop) for group in _by_source(todo)]
+    for worker in workers:
+        worker.start()
+    log.info("serving %s on http://%s:%d/metrics", deployment.name, address[0] or "0.0.0.0", server.port)  # noqa: S104
+    try:
+        asyncio.run(_until_stopped(server, board))
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join(STOP_WITHIN / len(workers))
+    log.info("stopped")
+    return 0
+
+
+async def _until_stopped(server: Server, board: Board) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    late = asyncio.create_task(_look_for_late(board))
+    await server.serve(stop)
+    late.cancel()
+
+
+async def _look_for_late(board: Board) -> None:
+    while True:
+        await asyncio.sleep(LATE_EVERY)
+        # In a thread of its own: it renders, and waits for whoever renders now.
+        await asyncio.to_thread(board.look_for_late)
+
+
+def _by_source(todo: Sequence[Job]) -> list[list[Job]]:
+    groups: dict[str, list[Job]] = {}
+    for job in todo:
+        groups.setdefault(job.source.name, []).append(job)
+    return list(groups.values())
+
+
+def _health_urls(url: str) -> Callable[[], tuple[list[str], bool]]:
+    return discovery.health_urls if url == "auto" else lambda: ([url], True)
+
+
+def _executor(deployment: Deployment) -> str | None:
+    named = deployment.airflow.executor
+    return discovery.airflow_executor() if named == "auto" else named

@@ -1,0 +1,150 @@
+"""Runs collectors: one guarded run, and one worker thread per source that runs its collectors in turn."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from airflow_obs.collectors.collector import AnyCollector
+from airflow_obs.errors import SourceError, SourceNotConfigured, SourceUnreachable, redact
+from airflow_obs.model import Reading
+from airflow_obs.policy.model import CollectorPolicy
+
+log = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Where collectors read. `known` is false while nobody has told us where it is and guesses found nothing."""
+
+    name: str
+    known: bool
+
+    def session(self, budget: float, /) -> AbstractContextManager[Any]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """A collector, its policy (interval and timeout in seconds) and the source it reads."""
+
+    collector: AnyCollector
+    policy: CollectorPolicy
+    source: Source
+
+    @property
+    def name(self) -> str:
+        return self.collector.name
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one run of a collector ended; `started` in Unix seconds. No readings were kept if there is an `error`."""
+
+    collector: str
+    source: str
+    started: float
+    duration: float
+    readings: tuple[Reading, ...] = ()
+    dropped: Counter[str] = field(default_factory=Counter)
+    error: str | None = None
+    source_up: bool | None = True
+    """None: there is no such source, as far as anybody knows."""
+
+    @property
+    def succeeded(self) -> bool:
+        return self.error is None
+
+
+def run(job: Job, because: str | None = None) -> Run:
+    """Run a collector once; whatever goes wrong in it ends here. With `because` it fails untried, for that reason."""
+    started, clock = time.time(), time.monotonic()
+    readings: tuple[Reading, ...] = ()
+    dropped: Counter[str] = Counter()
+    error, source_up = because, because is None
+    try:
+        if because is None:
+            with job.source.session(job.policy.timeout) as session:
+                rows = job.collector.read(session)
+            readings, dropped = _kept(job, job.collector.samples(rows))
+    except SourceError as failure:
+        error, source_up = str(failure), not isinstance(failure, SourceUnreachable | SourceNotConfigured)
+    except Exception as failure:
+        log.exception("%s: the collector is broken; please report this", job.name)
+        error, source_up = redact(f"{type(failure).__name__}: {failure}"), True
+    return Run(
+        job.name, job.source.name, started, time.monotonic() - clock, readings, dropped, error,
+        source_up if job.source.known else None,
+    )  # fmt: skip
+
+
+def _kept(job: Job, readings: Iterable[Reading]) -> tuple[tuple[Reading, ...], Counter[str]]:
+    """The first max_series readings of each family, and how many of each were dropped.
+
+    A series given twice, or one of another collector's family, would spoil the whole page: ValueError.
+    """
+    kept: dict[tuple[str, tuple[tuple[str, str], ...]], Reading] = {}
+    families: Counter[str] = Counter()
+    for reading in readings:
+        metric = reading.metric
+        if metric.collector != job.name:
+            raise ValueError(f"collector {job.name} gave {metric.name}, which belongs to {metric.collector}")
+        if (metric.name, reading.labels) in kept:
+            raise ValueError(f"collector {job.name} gave {metric.name}{dict(reading.labels)} twice")
+        families[metric.name] += 1
+        if families[metric.name] <= job.policy.max_series:
+            kept[metric.name, reading.labels] = reading
+    dropped = Counter({name: count - job.policy.max_series for name, count in families.items()})
+    return tuple(kept.values()), +dropped
+
+
+class Worker(threading.Thread):
+    """Runs the collectors of one source, one after the other, each at its interval, until `stop` is set.
+
+    `report` is called with every run, from this thread. When the source cannot be reached the collectors due at the same
+    time fail with it instead of each waiting for its own timeout.
+    """
+
+    def __init__(self, jobs: Sequence[Job], report: Callable[[Run], None], stop: threading.Event) -> None:
+        super().__init__(name=f"source-{jobs[0].source.name}", daemon=True)
+        self._jobs = jobs
+        self._report = report
+        self._stop_asked = stop
+
+    def run(self) -> None:
+        due = dict.fromkeys(range(len(self._jobs)), time.monotonic())
+        while not self._stop_asked.is_set():
+            now = time.monotonic()
+            batch = [index for index in due if due[index] <= now]
+            for index in batch:
+                due[index] = now + self._jobs[index].policy.interval
+            self._run([self._jobs[index] for index in batch])
+            self._stop_asked.wait(max(0.0, min(due.values()) - time.monotonic()))
+        self._jobs[0].source.close()
+
+    def _run(self, batch: Sequence[Job]) -> None:
+        unreachable: str | None = None
+        for job in batch:
+            if self._stop_asked.is_set():
+                return
+            outcome = run(job, unreachable)
+            if outcome.source_up is False:
+                unreachable = outcome.error
+            self._report(outcome)
+
+
+def run_all(jobs: Sequence[Job]) -> list[Run]:
+    """Run every collector once, in this thread."""
+    runs: list[Run] = []
+    for job in jobs:
+        down = next((run.error for run in runs if run.source == job.source.name and run.source_up is False), None)
+        runs.append(run(job, down))
+    for source in {id(job.source): job.source for job in jobs}.values():
+        source.close()
+    return runs

@@ -1,0 +1,1 @@
+"""How we reach the outside: thin, timed out, and without metric names, verdicts or queries."""

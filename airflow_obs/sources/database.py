@@ -1,0 +1,203 @@
+"""Reads the metadata database: one connection, read-only transactions, a time budget for each."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+import psycopg2
+import sqlalchemy as sa
+from psycopg2 import errors as pg
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from airflow_obs.errors import SourceError, SourceUnreachable, redact
+from airflow_obs.sources import schema as schemas
+from airflow_obs.sources.deadline import DeadlineExceeded, deadline
+from airflow_obs.sources.discovery import Found
+from airflow_obs.sources.schema import Schema
+
+log = logging.getLogger(__name__)
+
+APPLICATION_NAME = "airflow-obs"
+LOCK_TIMEOUT = 0.25
+"""Seconds to wait for a lock: a reader only ever waits behind ACCESS EXCLUSIVE, and then it had better not queue up."""
+GRACE = 0.5
+"""Seconds that the server is given to say that it gave up, before the client gives up on the server."""
+GRANTS = "exporters/postgresql/grants.sql"
+
+
+@dataclass(frozen=True)
+class Session:
+    """One read-only transaction. `now` is this host's clock, as Airflow's own health checks use theirs."""
+
+    connection: sa.Connection
+    schema: Schema
+    now: datetime
+
+    @property
+    def kind(self) -> str:
+        """ "postgresql" or "sqlite"."""
+        return self.connection.dialect.name
+
+    def rows(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+        """Every row of `statement`; SourceError when the database refuses or takes too long."""
+        return self.connection.execute(statement).all()
+
+    def one(self, statement: sa.Executable) -> sa.Row[Any]:
+        """The only row of `statement`."""
+        return self.connection.execute(statement).one()
+
+    def attempt(self, statement: sa.Executable) -> Sequence[sa.Row[Any]] | None:
+        """Every row of `statement`, or None when a lock stands in its way; the transaction lives on."""
+        try:
+            with self.connection.begin_nested():
+                return self.rows(statement)
+        except DBAPIError as error:
+            if isinstance(error.orig, pg.LockNotAvailable):
+                return None
+            raise
+
+
+class Database:
+    """The metadata database as a source: connects when asked, and again after any failure.
+
+    Not thread-safe: one worker uses it (single flight). `find` is asked for the URL at every new connection,
+    and `find_schema` for the PostgreSQL schema of Airflow's tables (None: the role's search_path).
+    """
+
+    name = "database"
+    known = True
+
+    def __init__(
+        self,
+        find: Callable[[], Found],
+        find_schema: Callable[[], str | None] = lambda: None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._find = find
+        self._find_schema = find_schema
+        self._schema_name: str | None = None
+        self._stop = stop
+        self._engine: sa.Engine | None = None
+        self._secret: str | None = None
+        self._schema: Schema | None = None
+
+    @contextmanager
+    def session(self, budget: float) -> Iterator[Session]:
+        """A transaction that has `budget` seconds. Raises SourceUnreachable or SourceError, without any password."""
+        try:
+            with deadline(budget + GRACE, self._stop), (self._engine or self._connect()).connect() as connection:
+                yield Session(connection, self._begin(connection, budget), datetime.now(UTC))
+        except (SQLAlchemyError, psycopg2.Error, sqlite3.Error) as error:
+            explained = self._explained(error, budget)
+            if isinstance(explained, SourceUnreachable):
+                self.close()
+            raise explained from None
+
+    def close(self) -> None:
+        """Close the connection and forget the schema; the next session starts anew."""
+        engine, self._engine, self._schema = self._engine, None, None
+        if engine is not None:
+            with suppress(SQLAlchemyError, psycopg2.Error, sqlite3.Error):
+                engine.dispose()
+
+    def _connect(self) -> sa.Engine:
+        found, self._schema_name = self._find(), self._find_schema()
+        self._secret = str(found.url.password) if found.url.password else None
+        creator: dict[str, Any] = {}
+        if found.url.get_backend_name() == "sqlite":
+            path = quote(str(found.url.database))
+            creator["creator"] = lambda: sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
+        else:
+            creator["connect_args"] = {
+                "application_name": APPLICATION_NAME,
+                "keepalives_idle": 30,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 10_000,
+            }
+        self._engine = sa.create_engine(
+            found.url,
+            poolclass=sa.QueuePool,
+            pool_size=1,
+            max_overflow=0,
+            pool_timeout=1,
+            pool_pre_ping=True,
+            hide_parameters=True,
+            **creator,
+        )
+        log.info("database: using the URL of %s", found.setting)
+        return self._engine
+
+    def _begin(self, connection: sa.Connection, budget: float) -> Schema:
+        """Bind the limits to this transaction alone (PgBouncer in transaction mode keeps no session state); see the schema."""
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("; ".join(self._limits(connection.dialect, budget)))
+        else:
+            until = time.monotonic() + budget
+            handle = connection.connection.driver_connection
+            assert isinstance(handle, sqlite3.Connection)  # noqa: S101 (for the type checker)
+            handle.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+        if self._schema is None or schemas.revision(connection) != self._schema.revision:
+            self._schema = schemas.read(connection, self._schema_name)
+        return self._schema
+
+    def _limits(self, dialect: sa.Dialect, budget: float) -> Iterator[str]:
+        yield "SET TRANSACTION READ ONLY"
+        yield f"SET LOCAL statement_timeout = {int(budget * 1000)}"
+        yield f"SET LOCAL lock_timeout = {int(min(LOCK_TIMEOUT, budget) * 1000)}"
+        yield "SET LOCAL timezone = 'UTC'"
+        yield "SET LOCAL max_parallel_workers_per_gather = 0"
+        if (dialect.server_version_info or ()) >= (11,):
+            yield "SET LOCAL jit = off"
+        if self._schema_name:
+            yield f"SET LOCAL search_path = {dialect.identifier_preparer.quote(self._schema_name)}"
+
+    def _explained(self, error: Exception, budget: float) -> SourceError:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        text = redact(" ".join(str(cause).split()), self._secret)
+        if isinstance(cause, DeadlineExceeded):
+            return SourceUnreachable(
+                f"database: {text} ({budget:g}s): the server is frozen, overloaded or cut off; look at it, not at the exporter"
+            )
+        if isinstance(cause, pg.InsufficientPrivilege):
+            return SourceError(f"database: {text}; {_grant(text)}")
+        if isinstance(cause, pg.LockNotAvailable):
+            return SourceError(
+                f"database: {text}: somebody holds an ACCESS EXCLUSIVE lock (a migration, VACUUM FULL or an open DDL transaction?)"
+            )
+        if isinstance(cause, pg.QueryCanceled):
+            return SourceError(f"database: the query took more than its timeout of {budget:g}s ({text})")
+        if isinstance(cause, pg.UndefinedTable | pg.UndefinedColumn):
+            self._schema = None
+            return SourceError(
+                f"database: {text}; the schema changed under us (a migration?), it is read anew next time"
+            )
+        if isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError):
+            return SourceUnreachable(f"database: cannot be reached: {text}")
+        if isinstance(cause, sqlite3.OperationalError):
+            return _explained_sqlite(text, budget)
+        return SourceError(f"database: {type(cause).__name__}: {text}")
+
+
+def _grant(text: str) -> str:
+    found = re.search(r"(?:table|relation|view) (\S+)", text)
+    what = f"`GRANT SELECT ON {found[1]} TO` the exporter's role" if found else "the missing privilege"
+    return f"run {GRANTS} again as the owner of Airflow's tables (needed after every `airflow db migrate`), or {what}"
+
+
+def _explained_sqlite(text: str, budget: float) -> SourceError:
+    if "unable to open" in text:
+        return SourceUnreachable(f"database: {text}: the file is missing or the exporter may not read it")
+    if "interrupted" in text:
+        return SourceError(f"database: the query took more than its timeout of {budget:g}s")
+    return SourceError(f"database: {text}")

@@ -1,0 +1,202 @@
+"""Where the database and the health endpoint are, found the way Airflow itself would find them."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from airflow_obs.errors import SourceNotConfigured
+
+Environment = Mapping[str, str]
+
+_ASYNCPG_ONLY = (
+    "async_fallback",
+    "prepared_statement_cache_size",
+    "prepared_statement_name_func",
+    "statement_cache_size",
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A URL and the setting it came from, which messages may name (the URL they may not: it can hold a password)."""
+
+    url: URL
+    setting: str
+
+
+def database_url(environment: Environment = os.environ) -> Found:
+    """Find the metadata database, first setting wins; raises SourceNotConfigured when there is none or it cannot be used.
+
+    Asked again at every new connection, so that a rotated secret file is read without a restart.
+    """
+    for look in (_from_our_url, _from_our_parts, _from_airflow_environment, _from_airflow_cfg):
+        if found := look(environment):
+            return Found(_normalised(*found), found[1])
+    raise SourceNotConfigured(
+        "database: no setting says where Airflow's metadata database is; set AIRFLOW_OBS_DB_URL (or AIRFLOW_OBS_DB_URL_FILE, "
+        "or AIRFLOW_OBS_DB_HOST, _USER, _PASSWORD and _NAME), or AIRFLOW_HOME to a folder with Airflow's airflow.cfg"
+    )
+
+
+def airflow_executor(environment: Environment = os.environ) -> str | None:
+    """Airflow's executor as its environment or airflow.cfg says it, or None."""
+    return _option(environment, "core", "executor")
+
+
+def database_schema(environment: Environment = os.environ) -> str | None:
+    """The PostgreSQL schema of Airflow's tables (`[database] sql_alchemy_schema`), or None for the role's search_path."""
+    return _option(environment, "database", "sql_alchemy_schema")
+
+
+def health_urls(environment: Environment = os.environ) -> tuple[list[str], bool]:
+    """Base URLs to try for the health endpoint, best first, and whether a setting named them (else they are a guess)."""
+    named = [
+        url
+        for section, option in (("api", "base_url"), ("webserver", "base_url"))
+        if (url := _option(environment, section, option)) and url.startswith(("http://", "https://"))
+    ]
+    if named:
+        return named, True
+    ports = [_option(environment, "api", "port"), _option(environment, "webserver", "web_server_port"), "8080"]
+    return [f"http://localhost:{port}" for port in dict.fromkeys(filter(None, ports))], False
+
+
+def _from_our_url(environment: Environment) -> tuple[str, str] | None:
+    if path := environment.get("AIRFLOW_OBS_DB_URL_FILE"):
+        return _read_secret("AIRFLOW_OBS_DB_URL_FILE", path), f"AIRFLOW_OBS_DB_URL_FILE ({path})"
+    if url := environment.get("AIRFLOW_OBS_DB_URL"):
+        return url, "AIRFLOW_OBS_DB_URL"
+    return None
+
+
+def _from_our_parts(environment: Environment) -> tuple[str, str] | None:
+    host = environment.get("AIRFLOW_OBS_DB_HOST")
+    if not host:
+        return None
+    password = environment.get("AIRFLOW_OBS_DB_PASSWORD")
+    if path := environment.get("AIRFLOW_OBS_DB_PASSWORD_FILE"):
+        password = _read_secret("AIRFLOW_OBS_DB_PASSWORD_FILE", path)
+    port = environment.get("AIRFLOW_OBS_DB_PORT") or "5432"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise SourceNotConfigured(f"database: AIRFLOW_OBS_DB_PORT is {port!r}, not a port number (1 to 65535)")
+    url = URL.create(
+        "postgresql",
+        username=environment.get("AIRFLOW_OBS_DB_USER") or None,
+        password=password,
+        host=host,
+        port=int(port),
+        database=environment.get("AIRFLOW_OBS_DB_NAME") or "airflow",
+    )
+    return url.render_as_string(hide_password=False), "AIRFLOW_OBS_DB_HOST and its companions"
+
+
+def _from_airflow_environment(environment: Environment) -> tuple[str, str] | None:
+    for name in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN"):
+        if url := environment.get(name):
+            return url, name
+        for suffix in ("_CMD", "_SECRET"):
+            if environment.get(name + suffix):
+                raise SourceNotConfigured(
+                    f"database: {name}{suffix} is Airflow's to resolve, not ours; give us the URL itself in AIRFLOW_OBS_DB_URL "
+                    "or AIRFLOW_OBS_DB_URL_FILE"
+                )
+    return None
+
+
+def _from_airflow_cfg(environment: Environment) -> tuple[str, str] | None:
+    path = _airflow_cfg(environment)
+    for section in ("database", "core"):
+        if url := _cfg_option(environment, section, "sql_alchemy_conn"):
+            return url, f"{path} [{section}] sql_alchemy_conn"
+        for suffix in ("_cmd", "_secret"):
+            if _cfg_option(environment, section, "sql_alchemy_conn" + suffix):
+                raise SourceNotConfigured(
+                    f"database: {path} has [{section}] sql_alchemy_conn{suffix}, which is Airflow's to resolve, not ours; give us "
+                    "the URL itself in AIRFLOW_OBS_DB_URL or AIRFLOW_OBS_DB_URL_FILE"
+                )
+    # Airflow's own default, which a generated 3.x airflow.cfg only holds as a comment.
+    default = path.parent / "airflow.db"
+    return (f"sqlite:///{default}", str(default)) if default.is_file() else None
+
+
+def _option(environment: Environment, section: str, option: str) -> str | None:
+    """An Airflow option, from AIRFLOW__SECTION__OPTION or airflow.cfg."""
+    return environment.get(f"AIRFLOW__{section.upper()}__{option.upper()}") or _cfg_option(environment, section, option)
+
+
+def _airflow_cfg(environment: Environment) -> Path:
+    home = Path(environment.get("AIRFLOW_HOME") or Path(environment.get("HOME") or ".") / "airflow")
+    return Path(environment.get("AIRFLOW_CONFIG") or home / "airflow.cfg").expanduser()
+
+
+def _cfg_option(environment: Environment, section: str, option: str) -> str | None:
+    path = _airflow_cfg(environment)
+    parser = configparser.ConfigParser(strict=False)
+    try:
+        with path.open(encoding="utf-8") as lines:
+            parser.read_file(lines)
+        return parser.get(section, option, fallback=None) or None
+    except FileNotFoundError:
+        return None
+    except (configparser.Error, UnicodeDecodeError, OSError) as error:
+        # The error of a parser quotes the line it fell over, which may be the one with the password.
+        raise SourceNotConfigured(f"{path}: cannot be read as an airflow.cfg ({type(error).__name__})") from None
+
+
+def _read_secret(setting: str, path: str) -> str:
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        raise SourceNotConfigured(f"{setting}: {path}: {reason}; the exporter must be able to read this file") from None
+    if not text:
+        raise SourceNotConfigured(f"{setting}: {path} is empty")
+    return text
+
+
+def _normalised(text: str, setting: str) -> URL:
+    """The same database through the drivers we ship, whatever driver Airflow itself uses."""
+    try:
+        url = make_url(text.strip())
+    except (ArgumentError, ValueError):
+        raise SourceNotConfigured(
+            f"database: {setting} is not a database URL; write it like postgresql://user:password@host:5432/airflow, with special "
+            "characters of the password percent-encoded"
+        ) from None
+    return _dialect(url.drivername.partition("+")[0], setting)(url, setting)
+
+
+def _dialect(name: str, setting: str) -> Callable[[URL, str], URL]:
+    try:
+        return _DIALECTS[name]
+    except KeyError:
+        raise SourceNotConfigured(
+            f"database: {setting} is a {name} URL; this release reads PostgreSQL and SQLite"
+        ) from None
+
+
+def _postgresql(url: URL, _setting: str) -> URL:
+    query = {name: value for name, value in url.query.items() if name not in _ASYNCPG_ONLY}
+    if ssl := query.pop("ssl", None):  # asyncpg's spelling of libpq's sslmode
+        query.setdefault("sslmode", ssl)
+    return url.set(drivername="postgresql+psycopg2", query=query)
+
+
+def _sqlite(url: URL, setting: str) -> URL:
+    if not url.database or url.database == ":memory:":
+        raise SourceNotConfigured(f"database: {setting} names no file; write it like sqlite:////opt/airflow/airflow.db")
+    return url.set(drivername="sqlite+pysqlite", query={})
+
+
+_DIALECTS: dict[str, Callable[[URL, str], URL]] = {
+    "postgres": _postgresql,
+    "postgresql": _postgresql,
+    "sqlite": _sqlite,
+}

@@ -1,0 +1,90 @@
+"""Which tables, columns and indexes a metadata database has, read at connect so that queries are built from what exists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import Dialect
+
+from airflow_obs.errors import SourceError
+
+
+class Moment(sa.TypeDecorator[datetime]):
+    """An aware UTC datetime on every database (SQLite and MySQL store Airflow's moments as naive UTC)."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or dialect.name == "postgresql":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The shape of one metadata database.
+
+    `columns`: table → column → SQL type (moments as `Moment`); `indexed`: (table, column) pairs that are the first column
+    of a full index or primary key, so that their ends are found without a scan; `revision`: the alembic head.
+    """
+
+    columns: Mapping[str, Mapping[str, sa.types.TypeEngine[Any]]]
+    indexed: frozenset[tuple[str, str]]
+    revision: str
+
+    def has(self, table: str, column: str | None = None) -> bool:
+        return table in self.columns and (column is None or column in self.columns[table])
+
+    def table(self, name: str) -> sa.TableClause:
+        """The table with the columns it really has; SourceError when this database has no such table."""
+        if name not in self.columns:
+            raise SourceError(
+                f"database: it has no table {name} (schema revision {self.revision}); is a migration half done?"
+            )
+        return sa.table(name, *(sa.column(column, kind) for column, kind in self.columns[name].items()))
+
+
+def read(connection: sa.Connection, schema_name: str | None) -> Schema:
+    """Read the shape of the database behind `connection`; SourceError when it is not Airflow's."""
+    inspector = sa.inspect(connection)
+    # Views would do as well as tables for reading, but no Airflow has any.
+    columns = {
+        name: {str(column["name"]): _kind(column["type"]) for column in found}
+        for (_, name), found in inspector.get_multi_columns(schema=schema_name).items()
+    }
+    if "alembic_version" not in columns or "dag_run" not in columns:
+        raise SourceError(
+            f"database: this is not Airflow's metadata database ({len(columns)} tables, but no "
+            f"{'alembic_version' if 'alembic_version' not in columns else 'dag_run'} among them); check the database's name in "
+            "the URL and `sources.database.schema` in the policy, or run `airflow db migrate` first"
+        )
+    indexed = {
+        (name, str(index["column_names"][0]))
+        for (_, name), indexes in inspector.get_multi_indexes(schema=schema_name).items()
+        for index in indexes
+        if index["column_names"] and not (index.get("dialect_options") or {}).get("postgresql_where")
+    } | {
+        (name, key["constrained_columns"][0])
+        for (_, name), key in inspector.get_multi_pk_constraint(schema=schema_name).items()
+        if key and key["constrained_columns"]
+    }
+    return Schema(columns, frozenset(indexed), revision(connection))
+
+
+def revision(connection: sa.Connection) -> str:
+    """The alembic head, "none" while no migration has finished; it changes when Airflow is upgraded under us."""
+    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() or "none"
+
+
+def _kind(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    return Moment() if isinstance(kind, sa.DateTime) else kind

@@ -1,0 +1,54 @@
+-- Read access for the airflow-obs exporter, and no more: only the columns it reads, no XCom values, no log details, no
+-- connections, no variables, no DAG code. Works on every Airflow from 2.4 on: it grants what exists.
+--
+--   1. once, as an administrator:      CREATE ROLE airflow_obs LOGIN PASSWORD '…';
+--   2. as the owner of Airflow's tables (usually the role in Airflow's own URL), in Airflow's database:
+--                                      psql "$AIRFLOW_DATABASE_URL" -f grants.sql
+--   3. once, as an administrator, so that other roles' transactions are seen (else they are counted as `hidden`):
+--                                      GRANT pg_read_all_stats TO airflow_obs;
+--
+-- Run 2 again after every `airflow db migrate`: new releases bring new tables and columns. Safe to run at any time.
+
+DO $$
+DECLARE
+    reader CONSTANT name := 'airflow_obs';
+    wanted RECORD;
+    found text;
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), reader);
+    FOR wanted IN
+        SELECT * FROM (VALUES
+            ('alembic_version', '{version_num}'),
+            ('asset_event', '{id,timestamp}'),
+            ('callback', '{id,created_at}'),
+            ('callback_request', '{id,created_at}'),
+            ('celery_taskmeta', '{id,date_done}'),
+            ('celery_tasksetmeta', '{id,date_done}'),
+            ('dag', '{dag_id,is_paused,is_active,is_stale,fileloc,relative_fileloc,last_parsed_time,last_parse_duration,next_dagrun_create_after,exceeds_max_non_backfill}'),
+            ('dag_run', '{id,state,run_type,queued_at,start_date}'),
+            ('dag_version', '{id,created_at}'),
+            ('dataset_event', '{id,timestamp}'),
+            ('deadline', '{id,deadline_time}'),
+            ('import_error', '{id,timestamp}'),
+            ('job', '{id,job_type,hostname,state,latest_heartbeat,executor_class}'),
+            ('log', '{id,dttm}'),
+            ('slot_pool', '{pool,slots,include_deferred}'),
+            ('sla_miss', '{timestamp}'),
+            ('task_fail', '{id,start_date}'),
+            ('task_instance', '{id,state,queue,pool,pool_slots,executor,queued_dttm,scheduled_dttm,updated_at,start_date,working_set}'),
+            ('task_instance_history', '{id,task_instance_id,start_date}'),
+            ('task_reschedule', '{id,start_date}'),
+            ('trigger', '{id,created_date}'),
+            ('xcom', '{dag_run_id,timestamp}')
+        ) AS w (table_name, column_names)
+    LOOP
+        SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO found
+        FROM pg_attribute
+        WHERE attrelid = to_regclass(quote_ident(current_schema()) || '.' || quote_ident(wanted.table_name))
+              AND attname = ANY (wanted.column_names::name[]) AND attnum > 0 AND NOT attisdropped;
+        IF found IS NOT NULL THEN
+            EXECUTE format('GRANT SELECT (%s) ON %I.%I TO %I', found, current_schema(), wanted.table_name, reader);
+        END IF;
+    END LOOP;
+END
+$$;
