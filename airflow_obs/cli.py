@@ -20,7 +20,10 @@ class _Address(click.ParamType[tuple[str, int]]):
     name = "host:port"
 
     def convert(
-        self, value: str | tuple[str, int], param: click.Parameter | None, ctx: click.Context | None  # noqa: ARG002 (Click's)
+        self,
+        value: str | tuple[str, int],
+        param: click.Parameter | None,
+        ctx: click.Context | None,  # noqa: ARG002 (Click's)
     ) -> tuple[str, int]:
         if isinstance(value, tuple):
             return value
@@ -95,6 +98,28 @@ def exporter(policy: Path | None, deployment: str | None, address: tuple[str, in
     chosen = load(policy)
     which = chosen.deployment(deployment)
     sys.exit(run.once(chosen, which) if once else run.serve(chosen, which, address))
+
+
+@cli.command()
+@click.option("--fault", metavar="NAME", help="Make the simulated Airflow sick in one way.")
+@click.option("--list-faults", is_flag=True, help="Print the faults, what each makes sick and which metrics show it.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), help="Stop after so many seconds, not at Ctrl-C."
+)
+@click.option(
+    "--web.listen-address", "address", metavar="HOST:PORT",
+    help=f"Where its exporter serves.  [default: 127.0.0.1:{DEFAULT_PORT}, or the next free port]",
+)  # fmt: skip
+def demo(fault: str | None, list_faults: bool, seconds: float | None, address: str | None) -> None:
+    """Watch a simulated Airflow with the exporter: nothing is needed, nothing is left behind.
+
+    An embedded PostgreSQL with the schema of Airflow 3.3, rows that change as a busy Airflow changes them, and the
+    exporter as a process of its own, whose figures are shown.
+    """
+    from airflow_obs.demo import run
+
+    _log_to_stderr("warning")
+    sys.exit(run.list_faults() if list_faults else run.run(fault, seconds, address))
 
 
 def _log_to_stderr(level: str) -> None:

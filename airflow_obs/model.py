@@ -40,9 +40,15 @@ class Metric:
     def __post_init__(self) -> None:
         wrong = [
             (not self.name.startswith(PREFIX), f"does not start with {PREFIX}"),
-            (self.name.endswith("_total") != (self.kind is Kind.COUNTER), "must end in _total if, and only if, a counter"),
+            (
+                self.name.endswith("_total") != (self.kind is Kind.COUNTER),
+                "must end in _total if, and only if, a counter",
+            ),
             (self.name.endswith("_info") != (self.kind is Kind.INFO), "must end in _info if, and only if, an info"),
-            (bool(self.buckets) != (self.kind is Kind.GAUGE_HISTOGRAM), "buckets belong to distributions, and only there"),
+            (
+                bool(self.buckets) != (self.kind is Kind.GAUGE_HISTOGRAM),
+                "buckets belong to distributions, and only there",
+            ),
             (list(self.buckets) != sorted(set(self.buckets)), "buckets must ascend"),
             ("airflow" in self.labels + self.optional, "the label airflow is added to every series by the exporter"),
         ]

@@ -49,10 +49,8 @@ class DatabaseServer:
         self._executor = executor
 
     def read(self, db: Session) -> Server:
-        if db.kind == "postgresql":
-            size, version, activity = *db.one(_POSTGRESQL_SIZE), _activity(db)
-        else:
-            size, version, activity = *db.one(_SQLITE_SIZE), None
+        size, version = db.one(_POSTGRESQL_SIZE if db.kind == "postgresql" else _SQLITE_SIZE)
+        activity = _activity(db) if db.kind == "postgresql" else None
         return Server(db.kind, version, db.schema.revision, self._executor or _executor(db), size, activity)
 
     def samples(self, server: Server) -> Iterator[Reading]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -108,7 +109,7 @@ def _oldest(db: Session, readable: set[str]) -> dict[str, datetime | None]:
     return {row.name: row.oldest for row in db.rows(sa.union_all(*queries))} if queries else {}
 
 
-def _oldest_row(schema: Schema, name: str, column: str) -> sa.Select[tuple[str, datetime]] | None:
+def _oldest_row(schema: Schema, name: str, column: str) -> sa.Select[*tuple[Any, ...]] | None:
     table = schema.table(name)
     label = sa.literal(name).label("name")
     if (name, column) in schema.indexed:
@@ -134,7 +135,7 @@ _POSTGRESQL_TABLES = sa.text("""
                       OR relation IN (SELECT indexrelid FROM pg_catalog.pg_index WHERE indrelid IN (c.oid, c.reltoastrelid))
                ) AS unaskable
         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-        WHERE c.relkind = 'r' AND n.nspname = ANY (pg_catalog.current_schemas(false))
+        WHERE c.relkind = 'r' AND n.nspname = pg_catalog.current_schema()
     )
     SELECT t.relname AS name, t.locked,
            CASE WHEN t.reltuples < 0 OR t.relpages = 0 THEN COALESCE(pg_catalog.pg_stat_get_live_tuples(t.oid), 0)
@@ -157,7 +158,7 @@ _POSTGRESQL_STATISTICS = sa.text("""
                  (SELECT min(value::timestamptz) FROM unnest(most_common_vals::text::text[]) AS value)) AS oldest
     FROM pg_catalog.pg_stats JOIN unnest(CAST(:tables AS text[]), CAST(:columns AS text[])) AS wanted (t, c)
          ON tablename = wanted.t AND attname = wanted.c
-    WHERE schemaname = ANY (pg_catalog.current_schemas(false))
+    WHERE schemaname = pg_catalog.current_schema()
 """).columns(oldest=Moment())
 _SQLITE_HAS_STATISTICS = sa.text("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_stat1'")
 _SQLITE_STATISTICS = sa.text("SELECT tbl, max(CAST(stat AS INTEGER)) FROM sqlite_stat1 GROUP BY tbl")

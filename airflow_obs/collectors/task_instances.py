@@ -83,7 +83,7 @@ def current(schema: Schema, ti: sa.TableClause) -> sa.ColumnElement[bool]:
 
 def _groups(db: Session) -> list[Group]:
     ti = db.schema.table("task_instance")
-    alike = [ti.c.state, ti.c.queue, ti.c.pool] + [ti.c.executor] * db.schema.has("task_instance", "executor")
+    alike = [ti.c[name] for name in ("state", "queue", "pool", "executor") if db.schema.has("task_instance", name)]
     entered = {"queued": ti.c.queued_dttm}
     # updated_at is when the scheduler made it `scheduled`, unless something else touched the row since.
     if scheduled := next((c for c in ("scheduled_dttm", "updated_at") if db.schema.has("task_instance", c)), None):

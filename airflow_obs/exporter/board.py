@@ -8,7 +8,7 @@ import platform
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import ProcessCollector
@@ -57,10 +57,11 @@ class Board:
     """Takes runs from the workers; gives the snapshot to the server. Safe to use from any thread.
 
     Only the part of the page whose collector ran is rendered again. A collector that fails, or is late, loses its samples
-    and keeps its counters.
+    and keeps its counters. `clock` gives seconds that never go back.
     """
 
-    def __init__(self, deployment: str, jobs: Sequence[Job]) -> None:
+    def __init__(self, deployment: str, jobs: Sequence[Job], clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._deployment = deployment
         self._jobs = {job.name: job for job in jobs}
         self._lock = threading.Lock()
@@ -69,7 +70,7 @@ class Board:
         self._failures: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._parts: dict[str, Page] = {}
-        self._finished: dict[str, float] = dict.fromkeys(self._jobs, time.monotonic())
+        self._finished: dict[str, float] = dict.fromkeys(self._jobs, clock())
         self._late: frozenset[str] = frozenset()
         self._said: dict[str, str] = {}
         self._process = ProcessCollector(registry=None)
@@ -97,7 +98,7 @@ class Board:
             for run in runs:
                 self._log(run)
                 self._newest[run.collector] = run
-                self._finished[run.collector] = time.monotonic()
+                self._finished[run.collector] = self._clock()
                 self._failures[run.collector] += not run.succeeded
                 self._dropped += run.dropped
                 if run.succeeded:
@@ -109,29 +110,34 @@ class Board:
     def look_for_late(self) -> None:
         """Take the samples of collectors that have not finished for too long off the page. To be called now and then."""
         with self._lock:
-            now = time.monotonic()
+            now = self._clock()
             late = frozenset(name for name, finished in self._finished.items() if now - finished > self._patience[name])
             if late == self._late:
                 return
             for name in sorted(late - self._late):
-                log.warning("%s: late: no run has finished for %.0fs", name, now - self._finished[name])
+                log.warning("collector %s: late: no run has finished for %.0fs", name, now - self._finished[name])
+                self._said[f"collector {name}"] = "late"
                 self._parts[name] = Page()
             self._late = late
             self._snapshot = self._published()
 
     def _log(self, run: Run) -> None:
         """Say what changed, once: a source that is down is one line, not one for each of its collectors."""
-        who = run.collector if run.source_up else run.source
+        source, collector = f"source {run.source}", f"collector {run.collector}"
+        who = source if run.source_up is False else collector
         if run.error and self._said.get(who) != run.error:
-            log.warning("%s: failed: %s", who, run.error)
+            # What several collectors meet alike, as in a database that is not Airflow's, is worth one line too.
+            known = run.error in self._said.values()
+            log.log(logging.DEBUG if known else logging.WARNING, "%s: failed: %s", who, run.error)
             self._said[who] = run.error
-        elif run.succeeded:
-            for recovered in filter(self._said.__contains__, (run.source, run.collector)):
-                del self._said[recovered]
-                log.info("%s: recovered", recovered)
+        # A source that answers is up again, even if all it says is no.
+        well = [source] * (run.source_up is True) + [collector] * run.succeeded
+        for recovered in filter(self._said.__contains__, well):
+            del self._said[recovered]
+            log.info("%s: recovered", recovered)
         for family, count in run.dropped.items():
             if family not in self._dropped:
-                log.warning("%s: %d series of %s dropped: more than max_series", run.collector, count, family)
+                log.warning("collector %s: %d series of %s dropped: more than max_series", run.collector, count, family)
 
     def _statuses(self) -> Iterator[Status]:
         for name, job in self._jobs.items():

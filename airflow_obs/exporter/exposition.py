@@ -48,7 +48,7 @@ def render(readings: Iterable[Reading], deployment: str, others: Iterable[Family
         for suffix, extra, value in _lines(reading):
             family.add_sample(
                 reading.metric.name.removesuffix(_SUFFIX.get(reading.metric.kind, "")) + suffix,
-                {"airflow": deployment, **dict(reading.labels), **extra},
+                {"airflow": deployment, **{name: _sendable(text) for name, text in reading.labels}, **extra},
                 value,
             )
     collected = _Families([*families.values(), *(_labelled(other, deployment) for other in others)])
@@ -70,6 +70,11 @@ def _lines(reading: Reading) -> Iterator[tuple[str, dict[str, str], float]]:
                 yield "_bucket", {"le": floatToGoString(bound)}, count
             yield "_gcount", {}, pairs[-1][1]
             yield "_gsum", {}, reading.total
+
+
+def _sendable(text: str) -> str:
+    """A label value that every reader takes: no lone surrogate (not UTF-8), no NUL (ends the page for Prometheus)."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
 def _labelled(family: Family, deployment: str) -> Family:

@@ -51,8 +51,8 @@ def once(policy: Policy, deployment: Deployment) -> int:
     board = Board(deployment.name, todo)
     runs = run_all(todo)
     board.record(*runs)
-    sys.stdout.write(board.snapshot.text.decode())
-    sys.stdout.flush()
+    sys.stdout.buffer.write(board.snapshot.text)  # UTF-8, whatever the terminal takes
+    sys.stdout.buffer.flush()
     if all(run.succeeded for run in runs):
         return 0
     return 1 if any(run.readings for run in runs) else 2

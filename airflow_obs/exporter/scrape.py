@@ -134,6 +134,8 @@ class Worker(threading.Thread):
             if self._stop_asked.is_set():
                 return
             outcome = run(job, unreachable)
+            if outcome.error and self._stop_asked.is_set():
+                return  # given up because we stop, which is nobody's failure
             if outcome.source_up is False:
                 unreachable = outcome.error
             self._report(outcome)

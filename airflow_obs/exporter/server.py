@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, gzip_accepted
+from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
 from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
@@ -23,13 +26,18 @@ from airflow_obs.exporter.front_page import front_page
 
 MAX_HEADER_BYTES = 16_384
 MAX_BODY_BYTES = 65_536
-IDLE_SECONDS = 75
+MAX_CONNECTIONS = 800
+"""Below the 1024 open files that a process usually may have, so that the sources can still be reached."""
+SEND_BUFFER_BYTES = 131_072
+"""Of the kernel, for each client; left to itself it would take megabytes for one that reads nothing."""
+IDLE_SECONDS = 75.0
 """A client has this long to send a request, and then to read the answer; longer than any scrape interval in use."""
 
 
 class _Handler(RequestHandler):
-    def initialize(self, board: Board) -> None:
+    def initialize(self, board: Board, patience: float) -> None:
         self.board = board
+        self.patience = patience
 
     def set_default_headers(self) -> None:
         self.set_header("Server", "airflow-obs")
@@ -44,9 +52,24 @@ class _Handler(RequestHandler):
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"{status_code} {self._reason}\n")
 
+    async def send(self, body: bytes) -> None:
+        """Answer with `body`; a client that does not take it in time is cut off.
+
+        The head goes first: together with it Tornado would copy the body for every client, and slow ones would pile up.
+        """
+        self.set_header("Content-Length", str(len(body)))
+        stream = self.request.connection.stream  # type: ignore[union-attr]
+        with suppress(StreamClosedError):
+            self.flush()
+            self.write(body)
+            try:
+                await asyncio.wait_for(self.finish(), self.patience)
+            except TimeoutError:
+                stream.close()
+
 
 class _Metrics(_Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         snapshot = self.board.snapshot
         content_type = _content_type(self.request.headers.get("Accept", ""))
         zipped = gzip_accepted(self.request.headers.get("Accept-Encoding", ""))
@@ -55,9 +78,9 @@ class _Metrics(_Handler):
         if zipped:
             self.set_header("Content-Encoding", "gzip")
         if content_type.startswith("application/openmetrics-text"):
-            self.write(snapshot.openmetrics_gzip if zipped else snapshot.openmetrics)
+            await self.send(snapshot.openmetrics_gzip if zipped else snapshot.openmetrics)
         else:
-            self.write(snapshot.text_gzip if zipped else snapshot.text)
+            await self.send(snapshot.text_gzip if zipped else snapshot.text)
 
     head = get
 
@@ -83,9 +106,9 @@ class _Ready(_Handler):
 
 
 class _FrontPage(_Handler):
-    def get(self) -> None:
+    async def get(self) -> None:
         self.set_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        self.write(front_page(self.board.deployment, self.board.snapshot))
+        await self.send(front_page(self.board.deployment, self.board.snapshot).encode("utf-8", "backslashreplace"))
 
     head = get
 
@@ -95,8 +118,29 @@ class _NotFound(_Handler):
         self.send_error(404)
 
 
+class _Bounded(HTTPServer):
+    """Hangs up on those who come when MAX_CONNECTIONS are open."""
+
+    open = 0
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        if self.open >= MAX_CONNECTIONS:
+            stream.close()
+            return
+        self.open += 1
+        super().handle_stream(stream, address)
+
+    def on_close(self, server_conn: object) -> None:
+        self.open -= 1
+        super().on_close(server_conn)
+
+
 class Server:
-    """Serves a board on one address until stopped. `address` is (host, port); an empty host is every interface."""
+    """Serves a board on one address until stopped.
+
+    `address` is (host, port); an empty host is every interface. `patience` is the seconds that a client has to send a
+    request, and then to take the answer.
+    """
 
     routes: ClassVar[Sequence[tuple[str, type[_Handler]]]] = (
         ("/metrics", _Metrics),
@@ -105,11 +149,13 @@ class Server:
         ("/", _FrontPage),
     )
 
-    def __init__(self, board: Board, address: tuple[str, int]) -> None:
+    def __init__(self, board: Board, address: tuple[str, int], patience: float = IDLE_SECONDS) -> None:
+        self._patience = patience
+        arguments = {"board": board, "patience": patience}
         self._application = Application(
-            [(path, handler, {"board": board}) for path, handler in self.routes],
+            [(path, handler, arguments) for path, handler in self.routes],
             default_handler_class=_NotFound,
-            default_handler_args={"board": board},
+            default_handler_args=arguments,
             log_function=lambda _: None,
         )
         self._sockets = _bound(*address)
@@ -121,13 +167,13 @@ class Server:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer until `stop` is set; then close what is open, and return."""
-        server = HTTPServer(
+        server = _Bounded(
             self._application,
             max_header_size=MAX_HEADER_BYTES,
             max_body_size=MAX_BODY_BYTES,
             max_buffer_size=MAX_BODY_BYTES * 2,
-            idle_connection_timeout=IDLE_SECONDS,
-            body_timeout=IDLE_SECONDS,
+            idle_connection_timeout=self._patience,
+            body_timeout=self._patience,
         )
         server.add_sockets(self._sockets)
         await stop.wait()
@@ -137,17 +183,22 @@ class Server:
 
 def _bound(host: str, port: int) -> list[socket.socket]:
     try:
-        return bind_sockets(port, host or None)
-    except OSError as error:
-        where = f"{host or '*'}:{port}"
+        listening = bind_sockets(port, host or None)
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host can be called that
+        where, why = f"{host or '*'}:{port}", getattr(error, "strerror", None) or error
         raise UsageError(
-            f"--web.listen-address {where}: cannot listen there: {error.strerror or error}; is another exporter running? "
+            f"--web.listen-address {where}: cannot listen there: {why}; is another exporter running? "
             "choose another address or port"
         ) from None
+    for one in listening:  # what is accepted from it inherits this
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    return listening
 
 
 def _content_type(accept: str) -> str:
+    """What our page is, not what version the client would like it to be."""
     try:
-        return choose_encoder(accept)[1]
-    except ValueError:  # a version that is no number
-        return choose_encoder("")[1]
+        wanted = choose_encoder(accept)[1]
+    except (TypeError, ValueError):  # a version that is no number
+        wanted = CONTENT_TYPE_PLAIN_0_0_4
+    return OPENMETRICS if wanted.startswith("application/openmetrics-text") else CONTENT_TYPE_PLAIN_0_0_4

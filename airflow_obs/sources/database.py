@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import psycopg2
 import sqlalchemy as sa
@@ -32,6 +32,8 @@ LOCK_TIMEOUT = 0.25
 """Seconds to wait for a lock: a reader only ever waits behind ACCESS EXCLUSIVE, and then it had better not queue up."""
 GRACE = 0.5
 """Seconds that the server is given to say that it gave up, before the client gives up on the server."""
+_SERVER_GONE = ("08", "28", "3D", "53300", "57P")
+"""Beginnings of the SQLSTATEs that mean that there is no server for us: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 GRANTS = "exporters/postgresql/grants.sql"
 
 
@@ -48,15 +50,15 @@ class Session:
         """ "postgresql" or "sqlite"."""
         return self.connection.dialect.name
 
-    def rows(self, statement: sa.Executable) -> Sequence[sa.Row[Any]]:
+    def rows(self, statement: sa.Executable) -> Sequence[Any]:
         """Every row of `statement`; SourceError when the database refuses or takes too long."""
         return self.connection.execute(statement).all()
 
-    def one(self, statement: sa.Executable) -> sa.Row[Any]:
+    def one(self, statement: sa.Executable) -> Any:
         """The only row of `statement`."""
         return self.connection.execute(statement).one()
 
-    def attempt(self, statement: sa.Executable) -> Sequence[sa.Row[Any]] | None:
+    def attempt(self, statement: sa.Executable) -> Sequence[Any] | None:
         """Every row of `statement`, or None when a lock stands in its way; the transaction lives on."""
         try:
             with self.connection.begin_nested():
@@ -89,17 +91,25 @@ class Database:
         self._stop = stop
         self._engine: sa.Engine | None = None
         self._secret: str | None = None
+        self._setting: str | None = None
         self._schema: Schema | None = None
 
     @contextmanager
     def session(self, budget: float) -> Iterator[Session]:
-        """A transaction that has `budget` seconds. Raises SourceUnreachable or SourceError, without any password."""
+        """A transaction that has `budget` seconds. Raises SourceUnreachable or SourceError, without any password.
+
+        Without a schema to show for it, a connection is not kept: perhaps the URL was wrong, and is asked for again.
+        """
         try:
             with deadline(budget + GRACE, self._stop), (self._engine or self._connect()).connect() as connection:
                 yield Session(connection, self._begin(connection, budget), datetime.now(UTC))
+        except SourceError:
+            if self._schema is None:
+                self.close()
+            raise
         except (SQLAlchemyError, psycopg2.Error, sqlite3.Error) as error:
             explained = self._explained(error, budget)
-            if isinstance(explained, SourceUnreachable):
+            if self._schema is None or isinstance(explained, SourceUnreachable):
                 self.close()
             raise explained from None
 
@@ -113,29 +123,32 @@ class Database:
     def _connect(self) -> sa.Engine:
         found, self._schema_name = self._find(), self._find_schema()
         self._secret = str(found.url.password) if found.url.password else None
-        creator: dict[str, Any] = {}
         if found.url.get_backend_name() == "sqlite":
             path = quote(str(found.url.database))
-            creator["creator"] = lambda: sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=LOCK_TIMEOUT)
-        else:
-            creator["connect_args"] = {
-                "application_name": APPLICATION_NAME,
-                "keepalives_idle": 30,
-                "keepalives_interval": 5,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 10_000,
+            options: dict[str, Any] = {
+                "creator": lambda: sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=LOCK_TIMEOUT),
+                # Kept open, the file would be read on after another has taken its place.
+                "poolclass": sa.NullPool,
             }
-        self._engine = sa.create_engine(
-            found.url,
-            poolclass=sa.QueuePool,
-            pool_size=1,
-            max_overflow=0,
-            pool_timeout=1,
-            pool_pre_ping=True,
-            hide_parameters=True,
-            **creator,
-        )
-        log.info("database: using the URL of %s", found.setting)
+        else:
+            options = {
+                "connect_args": {
+                    "application_name": APPLICATION_NAME,
+                    "keepalives_idle": 30,
+                    "keepalives_interval": 5,
+                    "keepalives_count": 3,
+                    "tcp_user_timeout": 10_000,
+                },
+                "poolclass": sa.QueuePool,
+                "pool_size": 1,
+                "max_overflow": 0,
+                "pool_timeout": 1,
+                "pool_pre_ping": True,
+            }
+        self._engine = sa.create_engine(found.url, hide_parameters=True, **options)
+        if found.setting != self._setting:
+            log.info("database: using the URL of %s", found.setting)
+            self._setting = found.setting
         return self._engine
 
     def _begin(self, connection: sa.Connection, budget: float) -> Schema:
@@ -164,10 +177,12 @@ class Database:
 
     def _explained(self, error: Exception, budget: float) -> SourceError:
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-        text = redact(" ".join(str(cause).split()), self._secret)
+        encoded = [quote_plus(self._secret), quote(self._secret, safe="")] if self._secret else []
+        text = redact(" ".join(str(cause).split()), self._secret, *encoded)
         if isinstance(cause, DeadlineExceeded):
             return SourceUnreachable(
-                f"database: {text} ({budget:g}s): the server is frozen, overloaded or cut off; look at it, not at the exporter"
+                # Without its seconds: collectors have different budgets, and a change of text is logged as news.
+                f"database: {text}: the server is frozen, overloaded or cut off; look at it, not at the exporter"
             )
         if isinstance(cause, pg.InsufficientPrivilege):
             return SourceError(f"database: {text}; {_grant(text)}")
@@ -182,7 +197,10 @@ class Database:
             return SourceError(
                 f"database: {text}; the schema changed under us (a migration?), it is read anew next time"
             )
-        if isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError):
+        code = getattr(cause, "pgcode", None)
+        if isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError) and (
+            code is None or code.startswith(_SERVER_GONE)
+        ):
             return SourceUnreachable(f"database: cannot be reached: {text}")
         if isinstance(cause, sqlite3.OperationalError):
             return _explained_sqlite(text, budget)
@@ -198,6 +216,10 @@ def _grant(text: str) -> str:
 def _explained_sqlite(text: str, budget: float) -> SourceError:
     if "unable to open" in text:
         return SourceUnreachable(f"database: {text}: the file is missing or the exporter may not read it")
+    if "locked" in text:
+        return SourceError(
+            f"database: {text}: somebody is writing to it, or a process that died in mid-write left it so"
+        )
     if "interrupted" in text:
         return SourceError(f"database: the query took more than its timeout of {budget:g}s")
     return SourceError(f"database: {text}")

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -64,8 +65,19 @@ def health_urls(environment: Environment = os.environ) -> tuple[list[str], bool]
     ]
     if named:
         return named, True
-    ports = [_option(environment, "api", "port"), _option(environment, "webserver", "web_server_port"), "8080"]
-    return [f"http://localhost:{port}" for port in dict.fromkeys(filter(None, ports))], False
+    guesses = []
+    for section, host_option, port_option in (("api", "host", "port"), ("webserver", "web_server_host", "web_server_port")):
+        host, port = _option(environment, section, host_option), _option(environment, section, port_option)
+        if host or port:
+            guesses.append(f"http://{_reachable(host)}:{port or '8080'}")
+    return list(dict.fromkeys(guesses)) or ["http://localhost:8080"], False
+
+
+def _reachable(host: str | None) -> str:
+    """Where to find a server that listens on `host`: one that listens on every interface is here."""
+    if host in {None, "", "0.0.0.0", "::"}:  # noqa: S104
+        return "localhost"
+    return f"[{host}]" if ":" in str(host) else str(host)
 
 
 def _from_our_url(environment: Environment) -> tuple[str, str] | None:
@@ -90,11 +102,15 @@ def _from_our_parts(environment: Environment) -> tuple[str, str] | None:
         "postgresql",
         username=environment.get("AIRFLOW_OBS_DB_USER") or None,
         password=password,
-        host=host,
-        port=int(port),
+        **_place(host, port),
         database=environment.get("AIRFLOW_OBS_DB_NAME") or "airflow",
     )
     return url.render_as_string(hide_password=False), "AIRFLOW_OBS_DB_HOST and its companions"
+
+
+def _place(host: str, port: str) -> dict[str, Any]:
+    """As parts of a URL; a host that is a path is the folder of a Unix socket, as libpq has it."""
+    return {"query": {"host": host, "port": port}} if host.startswith("/") else {"host": host, "port": int(port)}
 
 
 def _from_airflow_environment(environment: Environment) -> tuple[str, str] | None:
@@ -165,6 +181,9 @@ def _normalised(text: str, setting: str) -> URL:
     """The same database through the drivers we ship, whatever driver Airflow itself uses."""
     try:
         url = make_url(text.strip())
+        # An @ in the password ends it: the rest would be taken for the host, and be shown as such in messages.
+        if url.get_backend_name() != "sqlite" and text.count("@") > 1:
+            raise ValueError("@")
     except (ArgumentError, ValueError):
         raise SourceNotConfigured(
             f"database: {setting} is not a database URL; write it like postgresql://user:password@host:5432/airflow, with special "

@@ -64,12 +64,13 @@ class HealthEndpoint:
                 answer = _get(url, until)
             except (requests.RequestException, ValueError) as error:
                 failures.append(f"{redact(url)}: {_reason(error)}")
+                if not isinstance(error, requests.RequestException):
+                    self._url = None  # somebody else answers there: Airflow was upgraded, and its endpoint moved
                 continue
             if not self._url:
                 log.info("health: found at %s", redact(url))
             self._url, self.known = url, True
             return answer
-        self._url = None  # Airflow may have been upgraded, and its endpoint moved
         self.known = self.known or named
         if not self.known:
             return None
@@ -89,7 +90,8 @@ def _get(url: str, until: float) -> Answer:
         if response.status_code != requests.codes.ok:
             raise ValueError(f"HTTP status {response.status_code}")
         # The timeout of requests is per read: a server that sends a byte now and then must not hold us.
-        for chunk in response.iter_content(65_536):
+        # Byte by byte, since a read of more waits until all of it is there.
+        for chunk in response.iter_content(1):
             body += chunk
             if len(body) > MAX_BYTES or time.monotonic() > until:
                 raise ValueError("its answer is too long, or too slow, for a health report")

@@ -30,6 +30,9 @@ class Moment(sa.TypeDecorator[datetime]):
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
+Columns = Mapping[str, Mapping[str, sa.types.TypeEngine[Any]]]
+
+
 @dataclass(frozen=True)
 class Schema:
     """The shape of one metadata database.
@@ -38,7 +41,7 @@ class Schema:
     of a full index or primary key, so that their ends are found without a scan; `revision`: the alembic head.
     """
 
-    columns: Mapping[str, Mapping[str, sa.types.TypeEngine[Any]]]
+    columns: Columns
     indexed: frozenset[tuple[str, str]]
     revision: str
 
@@ -56,28 +59,14 @@ class Schema:
 
 def read(connection: sa.Connection, schema_name: str | None) -> Schema:
     """Read the shape of the database behind `connection`; SourceError when it is not Airflow's."""
-    inspector = sa.inspect(connection)
-    # Views would do as well as tables for reading, but no Airflow has any.
-    columns = {
-        name: {str(column["name"]): _kind(column["type"]) for column in found}
-        for (_, name), found in inspector.get_multi_columns(schema=schema_name).items()
-    }
-    if "alembic_version" not in columns or "dag_run" not in columns:
-        raise SourceError(
-            f"database: this is not Airflow's metadata database ({len(columns)} tables, but no "
-            f"{'alembic_version' if 'alembic_version' not in columns else 'dag_run'} among them); check the database's name in "
-            "the URL and `sources.database.schema` in the policy, or run `airflow db migrate` first"
-        )
-    indexed = {
-        (name, str(index["column_names"][0]))
-        for (_, name), indexes in inspector.get_multi_indexes(schema=schema_name).items()
-        for index in indexes
-        if index["column_names"] and not (index.get("dialect_options") or {}).get("postgresql_where")
-    } | {
-        (name, key["constrained_columns"][0])
-        for (_, name), key in inspector.get_multi_pk_constraint(schema=schema_name).items()
-        if key and key["constrained_columns"]
-    }
+    postgresql = connection.dialect.name == "postgresql"
+    columns, indexed = _postgresql(connection) if postgresql else _reflected(sa.inspect(connection), schema_name)
+    for needed in ("alembic_version", "dag_run"):
+        if needed not in columns:
+            raise SourceError(
+                f"database: this is not Airflow's metadata database: it has no table {needed} that we may see; check "
+                "the database's name in the URL and `sources.database.schema` in the policy, or run `airflow db migrate` first"
+            )
     return Schema(columns, frozenset(indexed), revision(connection))
 
 
@@ -86,5 +75,47 @@ def revision(connection: sa.Connection) -> str:
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() or "none"
 
 
-def _kind(kind: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
-    return Moment() if isinstance(kind, sa.DateTime) else kind
+def _reflected(inspector: sa.Inspector, schema_name: str | None) -> tuple[Columns, set[tuple[str, str]]]:
+    columns = {
+        name: {
+            str(column["name"]): Moment() if isinstance(column["type"], sa.DateTime) else column["type"]
+            for column in found
+        }
+        for (_, name), found in inspector.get_multi_columns(schema=schema_name).items()
+    }
+    indexed = {
+        (name, str(index["column_names"][0]))
+        for (_, name), indexes in inspector.get_multi_indexes(schema=schema_name).items()
+        for index in indexes
+        if index["column_names"] and "sqlite_where" not in (index.get("dialect_options") or {})
+    } | {
+        (name, key["constrained_columns"][0])
+        for (_, name), key in inspector.get_multi_pk_constraint(schema=schema_name).items()
+        if key["constrained_columns"]
+    }
+    return columns, indexed
+
+
+def _postgresql(connection: sa.Connection) -> tuple[Columns, set[tuple[str, str]]]:
+    """SQLAlchemy's own reflection would wait for a lock on any table, even one that nobody wants to read."""
+    columns: dict[str, dict[str, sa.types.TypeEngine[Any]]] = {}
+    for table, column, is_moment in connection.execute(_POSTGRESQL_COLUMNS):
+        columns.setdefault(table, {})[column] = Moment() if is_moment else sa.types.NullType()
+    return columns, {(table, column) for table, column in connection.execute(_POSTGRESQL_INDEXES)}
+
+
+_POSTGRESQL_COLUMNS = sa.text("""
+    SELECT c.relname, a.attname, a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype)
+    FROM pg_catalog.pg_class c
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relkind IN ('r', 'p') AND n.nspname = pg_catalog.current_schema()
+""")
+_POSTGRESQL_INDEXES = sa.text("""
+    SELECT c.relname, a.attname
+    FROM pg_catalog.pg_index i
+         JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
+    WHERE i.indisvalid AND i.indpred IS NULL AND n.nspname = pg_catalog.current_schema()
+""")

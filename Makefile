@@ -1,0 +1,67 @@
+# Everything is set up by the target that needs it, in .venv; only python3 (3.11 or later), pip and make are assumed.
+#
+#   make demo     a simulated Airflow, and the exporter on it        make test    every fast test
+#   make lint     ruff, mypy --strict, import contracts              make e2e     against a real Airflow 2.10 and 3.3
+#   make check    the generated and packaged things are right        make bench   figures: cost, latency, memory
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+ARGS ?=
+
+.PHONY: demo test e2e lint check bench schemas constraints clean
+.DELETE_ON_ERROR:
+
+demo: .venv/demo
+	$(BIN)/airflow-obs demo $(ARGS)
+
+test: .venv/dev
+	sh tests/install-tools.sh
+	$(BIN)/python -m pytest $(ARGS)
+
+e2e: .venv/dev
+	sh tests/install-tools.sh
+	$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: .venv/dev
+	sh tests/install-tools.sh
+	sh tests/check-package.sh $(BIN)/python
+
+bench: .venv/dev
+	$(BIN)/python -m bench $(ARGS)
+
+# Runs the real Airflow of each release (uv fetches it) and writes the schema that it migrates to.
+schemas: .venv/dev
+	$(BIN)/python -m tests.schemas.regenerate $(ARGS)
+
+# The newest versions that pass: run `make lint test` with them before you commit.
+constraints:
+	rm -rf .venv/fresh && $(PYTHON) -m venv .venv/fresh
+	.venv/fresh/bin/python -m pip install --quiet --editable '.[dev]'
+	{ head -1 constraints.txt; .venv/fresh/bin/python -m pip freeze --exclude-editable; } > .venv/constraints.txt
+	mv .venv/constraints.txt constraints.txt
+
+clean:
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Debian's python3 has no ensurepip without its package python3-venv; virtualenv from the index does without.
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "make: python3 is older than 3.11, which airflow-obs needs: install one, or say make PYTHON=…" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null && $(PYTHON) -m venv .venv || { \
+		rm -rf .venv && $(PYTHON) -m pip install --quiet --disable-pip-version-check --target .venv/bootstrap virtualenv && \
+		PYTHONPATH=.venv/bootstrap $(PYTHON) -m virtualenv --quiet .venv && rm -rf .venv/bootstrap; }
+
+.venv/demo: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[demo]'
+	@touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml constraints.txt
+	$(PIP) --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""An embedded PostgreSQL with a real Airflow schema and simulated work, watched by a real exporter."""

@@ -1,0 +1,111 @@
+"""Starts the exporter as a process of its own, as any user would, against the demo's database."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from dataclasses import dataclass
+
+from airflow_obs.demo.keeper import Keeper
+from airflow_obs.demo.postgres import WATCHER, Server
+from airflow_obs.errors import AirflowObsError, UsageError
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 10912
+PORTS = 20
+"""How many ports from the default on are tried."""
+
+NAME = "exporter"
+
+POLICY = """\
+# Everything sooner than one would have it in production, so that a fault is seen within seconds.
+deployments:
+  - name: demo
+    replicas: {scheduler: 2}
+    sources: {database: {}}
+collectors:
+  jobs: {interval: 2s, timeout: 2s, alive_within: 12s}
+  task_instances: {interval: 2s, timeout: 2s}
+  dag_runs: {interval: 2s, timeout: 2s, overdue_after: 5s}
+  dag_processing: {interval: 2s, timeout: 2s}
+  pools: {interval: 2s, timeout: 2s}
+  database: {interval: 2s, timeout: 2s}
+  tables: {interval: 2s, timeout: 2s}
+"""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the exporter listens; an empty host is every interface."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self._bracketed(self.host)}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """What a browser on this machine opens."""
+        nearest = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{self._bracketed(nearest)}:{self.port}"
+
+    @staticmethod
+    def _bracketed(host: str) -> str:
+        return f"[{host}]" if ":" in host else host
+
+    def is_free(self) -> bool:
+        """True when a server could listen here now. Raises UsageError when the host is not one of this machine's."""
+        try:
+            found = socket.getaddrinfo(self.host or None, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except OSError as error:
+            raise UsageError(f"--web.listen-address {self}: {error.strerror}: give HOST:PORT") from None
+        family, kind, protocol, _, address = found[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError:
+                return False
+        return True
+
+
+def choose(given: str | None) -> Address:
+    """The address given as HOST:PORT, or the first free one from the default on.
+
+    Raises UsageError for an address that is malformed or taken.
+    """
+    if given is None:
+        for port in range(DEFAULT_PORT, DEFAULT_PORT + PORTS):
+            if (address := Address(DEFAULT_HOST, port)).is_free():
+                return address
+        last = DEFAULT_PORT + PORTS - 1
+        raise UsageError(f"demo: no port from {DEFAULT_PORT} to {last} is free: give one with --web.listen-address")
+    host, colon, port_text = given.rpartition(":")
+    if not (colon and port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536):
+        raise UsageError(f"--web.listen-address {given}: give HOST:PORT with a port from 1 to 65535")
+    address = Address(host.removeprefix("[").removesuffix("]"), int(port_text))
+    if not address.is_free():
+        raise UsageError(
+            f"--web.listen-address {given}: cannot listen there, the port is taken or not ours: give another"
+        )
+    return address
+
+
+def start(keeper: Keeper, server: Server, address: Address) -> None:
+    """Start it; it connects as a role that may only read. Raises AirflowObsError when it cannot be started."""
+    policy = keeper.folder / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    # Settings that a user made for an exporter of a real Airflow must not win over the demo's.
+    own = ("AIRFLOW_OBS_", "AIRFLOW__", "AIRFLOW_HOME")
+    env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    env["AIRFLOW_OBS_DB_URL"] = server.url(WATCHER)
+    argv = [sys.executable, "-m", "airflow_obs", "exporter", "--web.listen-address", str(address)]
+    keeper.start(NAME, [*argv, "--policy", str(policy)], env=env)
+
+
+def check(keeper: Keeper) -> None:
+    """Raises AirflowObsError, with its last lines, when the exporter has stopped."""
+    if (code := keeper.exit_code(NAME)) is not None:
+        raise AirflowObsError(f"demo: the exporter stopped with exit code {code}:\n{keeper.last_lines(NAME)}")

@@ -1,0 +1,40 @@
+"""The registry of faults; a new one is a class in a file of its subject and a line here."""
+
+from __future__ import annotations
+
+from airflow_obs.demo.faults.dag_processing import DagProcessorStalled
+from airflow_obs.demo.faults.database import IdleInTransaction, TableBloat
+from airflow_obs.demo.faults.fault import Fault
+from airflow_obs.demo.faults.pools import PoolExhausted
+from airflow_obs.demo.faults.schedulers import OneSchedulerOfTwoDead, SchedulerDead
+from airflow_obs.demo.faults.workers import TasksStuckInQueued
+from airflow_obs.errors import UsageError
+
+ALL: tuple[type[Fault], ...] = (
+    SchedulerDead,
+    OneSchedulerOfTwoDead,
+    TasksStuckInQueued,
+    DagProcessorStalled,
+    PoolExhausted,
+    IdleInTransaction,
+    TableBloat,
+)
+
+
+def by_name(name: str) -> Fault:
+    """The fault of that name, not begun. Raises UsageError for an unknown one, with those there are."""
+    for fault in ALL:
+        if fault.name == name:
+            return fault()
+    known = ", ".join(fault.name for fault in ALL)
+    raise UsageError(f"--fault: there is no fault {name!r}: choose one of {known}")
+
+
+def table() -> str:
+    """Every fault with what it makes sick and the metrics that show it, as aligned text."""
+    width = max(len(fault.name) for fault in ALL)
+    lines = []
+    for fault in ALL:
+        lines.append(f"{fault.name:<{width}}  {fault.sick}")
+        lines.extend(f"{'':<{width}}    {metric.name}" for metric in fault.shows)
+    return "\n".join(lines)

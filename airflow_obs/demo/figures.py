@@ -1,0 +1,152 @@
+"""The telling figures, read back from the exporter's /metrics: what an observer sees, not what the simulator knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from airflow_obs.catalog import metrics
+from airflow_obs.model import Metric
+
+SCHEDULERS = 2
+LATE_BEAT = 12.0
+LONG_QUEUED = 12.0
+LONG_SCHEDULED = 60.0
+LATE_PARSE = 12.0
+OLD_PARSE = 30.0
+SLOW_PARSE = 5.0
+LONG_IDLE = 5.0
+MANY_DEAD = 10_000
+"""Seconds and rows beyond which a figure looks sick in the demo, whose clocks run faster than production's."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the screen."""
+
+    name: str
+    text: str
+    sick: bool = False
+
+
+class Page:
+    """A parsed /metrics page, asked by metric object."""
+
+    def __init__(self, text: str) -> None:
+        self._series: dict[str, list[tuple[dict[str, str], float]]] = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                self._series.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
+
+    def series(self, metric: Metric, **labels: str) -> list[tuple[dict[str, str], float]]:
+        """(labels, value) of every series of a metric whose labels have these values."""
+        return [
+            (found, value) for found, value in self._series.get(metric.name, [])
+            if all(found.get(name) == wanted for name, wanted in labels.items())
+        ]  # fmt: skip
+
+    def values(self, metric: Metric, **labels: str) -> list[float]:
+        """The values of those series."""
+        return [value for _, value in self.series(metric, **labels)]
+
+    def total(self, metric: Metric, **labels: str) -> float:
+        """Their sum; 0 when there are none."""
+        return sum(self.values(metric, **labels))
+
+
+def scrape(url: str, timeout: float = 2.0) -> Page | None:
+    """The page at `url` (of the server, without path); None while it does not answer."""
+    try:
+        response = requests.get(f"{url}/metrics", timeout=timeout)
+    except requests.RequestException:
+        return None
+    if response.status_code != requests.codes.ok:
+        return None
+    return Page(response.text)
+
+
+def ready(url: str, timeout: float = 2.0) -> bool:
+    """True when the exporter at `url` has run every collector once, so that its page is whole."""
+    try:
+        return bool(requests.get(f"{url}/-/ready", timeout=timeout).ok)
+    except requests.RequestException:
+        return False
+
+
+def figures(page: Page, now: float) -> list[Figure]:
+    """The figures of a page read at `now` (Unix seconds), those that look sick marked; no figure without its series."""
+    return [*_jobs(page, now), *_tasks(page, now), *_pools(page), *_parsing(page, now), *_database(page, now),
+            *_collectors(page)]  # fmt: skip
+
+
+def _jobs(page: Page, now: float) -> Iterator[Figure]:
+    beats = page.series(metrics.JOB_HEARTBEAT)
+    alive = int(page.total(metrics.JOBS_ALIVE, job_type="SchedulerJob"))
+    yield Figure("schedulers alive", f"{alive} of {SCHEDULERS}", alive < SCHEDULERS)
+    for labels, moment in sorted(beats, key=lambda beat: (beat[0]["job_type"], beat[0]["hostname"])):
+        yield Figure(f"heartbeat {labels['hostname']}", _ago(now - moment), now - moment > LATE_BEAT)
+
+
+def _tasks(page: Page, now: float) -> Iterator[Figure]:
+    counts = {
+        state: int(page.total(metrics.TASK_INSTANCES, state=state))
+        for state in ("none", "scheduled", "queued", "running", "deferred", "up_for_retry")
+    }
+    yield Figure("task instances", ", ".join(f"{count} {state}" for state, count in counts.items()))
+    for state, limit in (("queued", LONG_QUEUED), ("scheduled", LONG_SCHEDULED)):
+        if moments := page.values(metrics.TASK_INSTANCES_OLDEST, state=state):
+            yield Figure(f"oldest {state}", _ago(now - min(moments)), now - min(moments) > limit)
+    runs = ", ".join(f"{int(page.total(metrics.DAG_RUNS, state=state))} {state}" for state in ("queued", "running"))
+    yield Figure("dag runs", runs)
+    overdue = int(page.total(metrics.DAGS_OVERDUE))
+    yield Figure("DAGs overdue", str(overdue), overdue > 0)
+
+
+def _pools(page: Page) -> Iterator[Figure]:
+    for labels, open_slots in sorted(page.series(metrics.POOL_OPEN), key=lambda series: series[0]["pool"]):
+        pool = labels["pool"]
+        waiting = int(page.total(metrics.POOL_SCHEDULED, pool=pool))
+        size = page.total(metrics.POOL_SLOTS, pool=pool)
+        yield Figure(f"pool {pool}", f"{open_slots:g} of {size:g} open, {waiting} waiting", open_slots <= 0)
+
+
+def _parsing(page: Page, now: float) -> Iterator[Figure]:
+    for name, metric, limit in (
+        ("newest parse", metrics.NEWEST_PARSE, LATE_PARSE),
+        ("oldest parse", metrics.OLDEST_PARSE, OLD_PARSE),
+    ):
+        for moment in page.values(metric):
+            yield Figure(name, _ago(now - moment), now - moment > limit)
+    if durations := page.series(metrics.PARSE_DURATION):
+        labels, seconds = max(durations, key=lambda series: series[1])
+        yield Figure("slowest DAG file", f"{labels['dag_file']} {seconds:.1f} s", seconds > SLOW_PARSE)
+    for errors in page.values(metrics.IMPORT_ERRORS):
+        yield Figure("import errors", f"{errors:g}", errors > 0)
+
+
+def _database(page: Page, now: float) -> Iterator[Figure]:
+    idle = [
+        now - moment for labels, moment in page.series(metrics.DB_OLDEST_TRANSACTION)
+        if labels["state"].startswith("idle in transaction")
+    ]  # fmt: skip
+    yield Figure("longest idle transaction", f"{max(idle):.0f} s" if idle else "none", max(idle, default=0) > LONG_IDLE)
+    if sizes := page.series(metrics.TABLE_SIZE):
+        labels, size = max(sizes, key=lambda series: series[1])
+        yield Figure("biggest table", f"{labels['table']} {size / 2**20:.1f} MiB")
+    if dead := page.series(metrics.TABLE_DEAD_ROWS):
+        labels, rows = max(dead, key=lambda series: series[1])
+        yield Figure("most dead rows", f"{labels['table']} {rows:,.0f}", rows > MANY_DEAD)
+
+
+def _collectors(page: Page) -> Iterator[Figure]:
+    results = page.series(metrics.COLLECTOR_SUCCESS)
+    failing = sorted(labels["collector"] for labels, value in results if value != 1)
+    text = f"{len(results) - len(failing)} of {len(results)} well"
+    yield Figure("collectors", f"{text}; not: {', '.join(failing)}" if failing else text, bool(failing))
+
+
+def _ago(seconds: float) -> str:
+    return f"{max(seconds, 0):.0f} s ago"

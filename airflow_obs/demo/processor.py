@@ -1,0 +1,44 @@
+"""The dag processor: it parses every file again and again, and one of them fails to import."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from airflow_obs.demo.company import BROKEN_FILE, BUNDLE
+from airflow_obs.demo.jobs import Job
+from airflow_obs.demo.records import update
+from airflow_obs.demo.state import State
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor
+
+INTERVAL = 10.0
+"""Seconds from one parse of a file to the next ([dag_processor] min_file_process_interval; 30 by default)."""
+
+
+class DagProcessor:
+    """The one dag processor. `parsing = False`: its parsing processes hang while its own heartbeat goes on."""
+
+    def __init__(self, state: State, job: Job, now: datetime) -> None:
+        self.job = job
+        self.parsing = True
+        self._rng = state.rng("processor")
+        seconds = {dag.spec.file: dag.spec.parse_seconds for dag in state.dags.values() if not dag.spec.stale}
+        self._files = seconds | {BROKEN_FILE: 0.1}
+        self._next = {file: now + timedelta(seconds=self._rng.uniform(0, INTERVAL)) for file in self._files}
+
+    def step(self, cur: cursor, now: datetime) -> None:
+        """Write down every parse that has ended by now."""
+        if not (self.job.alive and self.parsing):
+            return
+        for file, due in self._next.items():
+            if now < due:
+                continue
+            took = self._files[file] * self._rng.lognormvariate(0, 0.15)
+            self._next[file] = now + timedelta(seconds=INTERVAL + took)
+            if file == BROKEN_FILE:
+                update(cur, "import_error", "filename", file, timestamp=now)
+            else:
+                update(cur, "dag", "relative_fileloc", file, last_parsed_time=now, last_parse_duration=took)
+        update(cur, "dag_bundle", "name", BUNDLE, last_refreshed=now)

@@ -1,0 +1,35 @@
+"""What a site chooses: the policy's model, its default, and the loader that words every problem."""
+
+from airflow_obs.policy.loader import default_text, load, loads
+from airflow_obs.policy.model import (
+    AirflowFacts,
+    CollectorPolicy,
+    Collectors,
+    DagRunsPolicy,
+    DatabaseSource,
+    Deployment,
+    HealthSource,
+    JobsPolicy,
+    Policy,
+    Replicas,
+    Sources,
+)
+from airflow_obs.policy.schema import json_schema
+
+__all__ = [
+    "AirflowFacts",
+    "CollectorPolicy",
+    "Collectors",
+    "DagRunsPolicy",
+    "DatabaseSource",
+    "Deployment",
+    "HealthSource",
+    "JobsPolicy",
+    "Policy",
+    "Replicas",
+    "Sources",
+    "default_text",
+    "json_schema",
+    "load",
+    "loads",
+]

@@ -1,0 +1,153 @@
+"""The kinds of value a knob takes; each checks what was written, words the complaint and tells editors what fits."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from airflow_obs.policy import durations
+
+
+@dataclass(frozen=True)
+class FromFile:
+    """Validation context of values read from one file; made in Python, a duration may be a number of seconds."""
+
+    names: set[str] = field(default_factory=set)
+    """The deployments read so far."""
+
+
+def refused(text: str, *at: tuple[str | int, ...]) -> PydanticCustomError:
+    """The error that a validator raises: `text` reaches the user as it is, and must not quote the value.
+
+    `at` names where else the blame may lie, as paths from the parent of the value: the first that the site wrote is it.
+    """
+    return PydanticCustomError("refused", text, {"at": at} if at else None)
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Metadata of a float in seconds, written as a duration from `low` to `high`."""
+
+    low: str
+    high: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{durations.PATTERN}$", "bounds": [self.low, self.high]}
+
+    def _check(self, value: object, info: ValidationInfo) -> float:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise refused(f"write a duration from {self.low} to {self.high}, such as 30s")
+        if isinstance(value, str):
+            try:
+                value = durations.parse(value)
+            except ValueError as error:
+                raise refused(str(error)) from None
+        elif isinstance(info.context, FromFile):
+            raise refused("a number without a unit: write a duration, such as 30s, 5m or 1h30m")
+        if not durations.parse(self.low) <= value <= durations.parse(self.high):
+            raise refused(f"out of bounds: must be from {self.low} to {self.high}")
+        return float(value)
+
+
+@dataclass(frozen=True)
+class Count:
+    """Metadata of a whole number from `low` to `high`."""
+
+    low: int
+    high: int
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.low, "maximum": self.high}
+
+    def _check(self, value: object) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise refused(f"write a whole number from {self.low} to {self.high}")
+        if not self.low <= value <= self.high:
+            raise refused(f"out of bounds: must be from {self.low} to {self.high}")
+        return value
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Metadata of a switch, on or off."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+    def _check(self, value: object) -> bool:
+        if not isinstance(value, bool):
+            raise refused("write true or false, without quotes")
+        return value
+
+
+@dataclass(frozen=True)
+class Text:
+    """Metadata of a text that is one of `words` or matches `pattern` as a whole; `what` says so in words.
+
+    A misspelt value is compared with `words`. An empty pattern matches nothing.
+    """
+
+    pattern: str
+    what: str
+    words: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        if not self.pattern:
+            return {"type": "string", "enum": list(self.words)}
+        return {"type": "string", "pattern": f"^(?:{self._whole()})$"}
+
+    def _whole(self) -> str:
+        return "|".join([*self.words, *([self.pattern] if self.pattern else [])])
+
+    def _check(self, value: object) -> str:
+        if isinstance(value, bool | int | float):
+            kind = "true or false" if isinstance(value, bool) else "a number"
+            raise refused(f"YAML reads this as {kind}: put it in quotes; must be {self.what}")
+        if not isinstance(value, str) or not re.fullmatch(self._whole(), value):
+            near = difflib.get_close_matches(value, self.words, 1) if isinstance(value, str) else []
+            raise refused(f"must be {self.what}" + (f"; did you mean {near[0]}?" if near else ""))
+        return value
+
+
+@dataclass(frozen=True)
+class HttpUrl:
+    """Metadata of a text that is `auto` or the URL of an HTTP server, without anything secret in it."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^(?:auto|https?://[^@?#\s]+)$"}
+
+    def _check(self, value: object) -> str:
+        wrong = refused("must be auto or a URL, such as http://airflow-webserver:8080")
+        if not isinstance(value, str) or not re.fullmatch(r"auto|https?://[!-~]+", value):
+            raise wrong
+        if re.search(r"[@?#]", value):
+            raise refused("secrets never live in the policy: write the URL without user, password, ? and #")
+        try:
+            address = urlsplit(value)
+            reachable = value == "auto" or (address.hostname and address.port != 0)
+        except ValueError:
+            reachable = False
+        if not reachable:
+            raise wrong
+        return value

@@ -1,0 +1,85 @@
+"""python -m bench: fill, measure, print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench import cost, latency, plans
+from bench.figures import Note, Result, as_json, as_text
+from bench.history import TASKS_PER_RUN, Filled, Size, fill
+from bench.postgres import ServerLog, postgres
+from tests.embedded_postgres import EmbeddedPostgres
+
+LATENCY_ALONE = 20_000
+"""Task instances behind the ordinary page where no cost is measured: its size does not depend on them."""
+
+
+def main() -> None:
+    """Print the tables, and write them as JSON where asked. Asserts nothing: figures depend on the machine."""
+    arguments = _arguments()
+    with postgres(arguments.shared_buffers) as (server, log):
+        results = list(_results(arguments, server, log))
+    print(as_text(results))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(as_json(results), indent=1) + "\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--task-instances", type=int, default=10_000_000, help="in the large database (%(default)s)")
+    parser.add_argument("--smaller", type=int, help="task instances in the small database (a tenth)")
+    parser.add_argument("--runs", type=int, default=30, help="cycles measured after warming up (%(default)s)")
+    parser.add_argument("--series", type=int, default=20_000, help="on the large page (%(default)s)")
+    parser.add_argument("--scrapers", type=int, default=20, help="at the same time (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=30.0, help="of each latency measurement (%(default)s)")
+    parser.add_argument("--shared-buffers", default="1GB", help="PostgreSQL's shared_buffers (%(default)s)")
+    parser.add_argument("--only", choices=("cost", "latency"), help="one part")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    arguments = parser.parse_args()
+    arguments.smaller = arguments.smaller or arguments.task_instances // 10
+    if min(arguments.task_instances, arguments.smaller) < 100 * TASKS_PER_RUN:
+        parser.error(f"at least {100 * TASKS_PER_RUN} task instances are needed in either database")
+    return arguments
+
+
+def _results(arguments: argparse.Namespace, server: EmbeddedPostgres, log: ServerLog) -> Iterator[Result]:
+    host = f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} before"
+    yield Note("machine", f"{host}, Python {platform.python_version()}, {platform.system()}")
+    yield Note(
+        "machine", f"PostgreSQL {_version(server)}, shared_buffers {arguments.shared_buffers}, fsync off, warm cache"
+    )
+    ordinary: Filled | None = None
+    if arguments.only != "latency":
+        measured = []
+        for task_instances in sorted({arguments.smaller, arguments.task_instances}):
+            filled = _filled(server, task_instances)
+            ordinary = ordinary or filled
+            of_this = cost.measure(server, log, filled, arguments.runs)
+            measured.append((filled, of_this))
+            yield from cost.figures(filled, of_this)
+        yield from cost.ratios(measured)
+        yield from plans.explained(server, *measured[-1])
+    if arguments.only != "cost":
+        options = latency.Options(arguments.series, arguments.scrapers, arguments.seconds)
+        ordinary = ordinary or _filled(server, min(LATENCY_ALONE, arguments.task_instances))
+        yield from latency.measure(server, ordinary, options)
+
+
+def _filled(server: EmbeddedPostgres, task_instances: int) -> Filled:
+    print(f"filling a database with {task_instances:,} task instances", file=sys.stderr)
+    return fill(server, Size(task_instances))
+
+
+def _version(server: EmbeddedPostgres) -> str:
+    ((version,),) = server.execute("SHOW server_version")
+    return str(version)
+
+
+if __name__ == "__main__":
+    main()

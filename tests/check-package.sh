@@ -1,0 +1,29 @@
+#!/bin/sh
+# Proves the wheel: it holds what it needs, runs without the development tools, and its help works; then runs the demo.
+set -eu
+python=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+"$python" -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$work" .
+"$python" -m venv "$work/venv" 2>/dev/null || "$python" -m virtualenv --quiet "$work/venv"
+"$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt "$work"/*.whl
+
+# From another folder, so that the source tree does not help.
+cd "$work"
+for command in "" exporter demo; do
+    # shellcheck disable=SC2086
+    venv/bin/airflow-obs $command --help >help.txt
+    grep -q Usage help.txt
+done
+venv/bin/airflow-obs --version
+status=0
+AIRFLOW_HOME=$work HOME=$work venv/bin/airflow-obs exporter --once >metrics.txt 2>log.txt || status=$?
+test $status = 2 && grep -q AIRFLOW_OBS_DB_URL log.txt
+promtool check metrics <metrics.txt
+status=0
+venv/bin/airflow-obs demo --seconds 1 2>log.txt || status=$?
+test $status = 2 && grep -q 'airflow-obs\[demo\]' log.txt
+
+"$OLDPWD/$python" -m airflow_obs demo --seconds 15 --web.listen-address 127.0.0.1:0
+echo "check: the wheel and the demo work"

@@ -1,0 +1,1 @@
+"""What each collector says of a database in a known state, on every schema, as the least-privileged role."""

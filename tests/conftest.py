@@ -1,0 +1,55 @@
+"""Fixtures for every test: one PostgreSQL per session, and a fresh database with a real Airflow schema per test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tests.airflow_database import AirflowDatabase, Templates
+from tests.airflow_schemas import POSTGRESQL_SCHEMAS, SCHEMAS, SQLITE_SCHEMAS, Schema
+from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres, memory_folder
+
+NewDatabase = Callable[[Schema], AirflowDatabase]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """A real PostgreSQL for the whole session; no test may stop it (start one's own with embedded_postgres())."""
+    with embedded_postgres(parent=memory_folder()) as postgres:
+        yield postgres
+
+
+@pytest.fixture(scope="session")
+def templates(postgres_server: EmbeddedPostgres) -> Iterator[Templates]:
+    """The schemas, each loaded at first use."""
+    with TemporaryDirectory(prefix="airflow-obs-", dir=memory_folder()) as folder:
+        yield Templates(postgres_server, Path(folder))
+
+
+@pytest.fixture
+def new_database(templates: Templates) -> Iterator[NewDatabase]:
+    """Make a database with the schema one names; all are dropped after the test."""
+    with ExitStack() as stack:
+        yield lambda schema: stack.enter_context(templates.database(schema))
+
+
+@pytest.fixture(params=SCHEMAS, ids=str)
+def airflow_db(request: pytest.FixtureRequest, new_database: NewDatabase) -> AirflowDatabase:
+    """An Airflow without work, once for each schema on PostgreSQL and on SQLite."""
+    return new_database(request.param)
+
+
+@pytest.fixture(params=POSTGRESQL_SCHEMAS, ids=str)
+def postgresql_db(request: pytest.FixtureRequest, new_database: NewDatabase) -> AirflowDatabase:
+    """An Airflow without work, once for each schema on PostgreSQL."""
+    return new_database(request.param)
+
+
+@pytest.fixture(params=SQLITE_SCHEMAS, ids=str)
+def sqlite_db(request: pytest.FixtureRequest, new_database: NewDatabase) -> AirflowDatabase:
+    """An Airflow without work, once for each schema on SQLite."""
+    return new_database(request.param)

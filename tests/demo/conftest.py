@@ -1,0 +1,46 @@
+"""A demo server for the whole session, and fresh databases on it for worlds of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
+
+import pytest
+
+from airflow_obs.demo import postgres
+from airflow_obs.demo.keeper import Keeper
+from airflow_obs.demo.postgres import Server
+
+NewDatabase = Callable[[], str]
+
+
+@pytest.fixture(scope="session")
+def keeper() -> Iterator[Keeper]:
+    """A keeper that ends with the session."""
+    with Keeper() as keeper:
+        yield keeper
+
+
+@pytest.fixture(scope="session")
+def demo_server(keeper: Keeper) -> Server:
+    """The demo's PostgreSQL with the shipped schema, no rows in it."""
+    return postgres.start(keeper)
+
+
+@pytest.fixture(scope="session")
+def new_demo_database(demo_server: Server) -> NewDatabase:
+    """Make a database with the shipped schema and give its name."""
+    return partial(_copy_of_schema, demo_server, count())
+
+
+def _copy_of_schema(server: Server, numbers: Iterator[int]) -> str:
+    name = f"world_{next(numbers)}"
+    session = server.connect("tests", database="postgres")
+    try:
+        session.autocommit = True
+        with session.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {postgres.DATABASE}")
+    finally:
+        session.close()
+    return name

@@ -1,0 +1,150 @@
+"""Each fault, seen with the eyes of the real exporter, beside a healthy world."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from airflow_obs.catalog import metrics
+from airflow_obs.demo import faults
+from airflow_obs.demo.faults.fault import Fault
+from airflow_obs.demo.figures import Page
+from airflow_obs.demo.postgres import WATCHER, Server
+from airflow_obs.demo.world import World, utc_now
+from airflow_obs.errors import UsageError
+from tests.demo.conftest import NewDatabase
+
+SICK_FOR = 90
+"""Seconds that a fault has lasted when the exporter looks. They are simulated, so nobody waits for them."""
+
+Observe = Callable[[str | None], Page]
+
+
+@contextmanager
+def living(server: Server, database: str, fault: Fault | None) -> Iterator[None]:
+    """A world that has had this fault for a while, and whose clock has just reached the present."""
+    begun = utc_now() - timedelta(seconds=SICK_FOR)
+    world = World(lambda application: server.connect(application, database=database), begun)
+    try:
+        if fault is not None:
+            fault.begin(world)
+        while (now := world.now + timedelta(seconds=1)) < utc_now():
+            world.step(now)
+            if fault is not None and now < begun + timedelta(seconds=15):
+                fault.step(world)
+        yield
+    finally:
+        world.close()
+        if fault is not None:
+            fault.end()
+
+
+@pytest.fixture(scope="module")
+def observe(demo_server: Server, new_demo_database: NewDatabase) -> Observe:
+    """What the exporter says of a world with this fault, or of a healthy one."""
+
+    def look(name: str | None) -> Page:
+        database = new_demo_database()
+        env = os.environ | {"AIRFLOW_OBS_DB_URL": demo_server.url(WATCHER, database)}
+        command = [sys.executable, "-m", "airflow_obs", "exporter", "--once"]
+        with living(demo_server, database, faults.by_name(name) if name else None):
+            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        page = Page(done.stdout)
+        # The health endpoint of the default policy is not there; the database's collectors all succeed.
+        assert page.values(metrics.COLLECTOR_SUCCESS, collector="database") == [1], done.stderr
+        return page
+
+    return look
+
+
+@pytest.fixture(scope="module")
+def healthy(observe: Observe) -> Page:
+    return observe(None)
+
+
+def age(moments: list[float]) -> float:
+    """Seconds since the oldest of these moments; 0 when there are none."""
+    return time.time() - min(moments, default=time.time())
+
+
+def beats(page: Page, job_type: str) -> list[float]:
+    return sorted(page.values(metrics.JOB_HEARTBEAT, job_type=job_type))
+
+
+def test_scheduler_dead(observe: Observe, healthy: Page) -> None:
+    page = observe("scheduler-dead")
+    assert healthy.total(metrics.JOBS_ALIVE, job_type="SchedulerJob") == 2
+    assert page.total(metrics.JOBS_ALIVE, job_type="SchedulerJob") == 0
+    assert len(beats(page, "SchedulerJob")) == 2
+    assert max(beats(page, "SchedulerJob")) < min(beats(page, "TriggererJob")) - SICK_FOR / 2
+    assert page.total(metrics.DAGS_OVERDUE) > healthy.total(metrics.DAGS_OVERDUE) == 0
+
+
+def test_one_scheduler_of_two_dead(observe: Observe, healthy: Page) -> None:
+    page = observe("one-scheduler-of-two-dead")
+    assert page.total(metrics.JOBS_ALIVE, job_type="SchedulerJob") == 1
+    dead, living = beats(page, "SchedulerJob")
+    assert dead < living - SICK_FOR / 2
+    assert beats(healthy, "SchedulerJob")[0] > beats(healthy, "SchedulerJob")[1] - SICK_FOR / 2
+    assert page.total(metrics.DAGS_OVERDUE) == 0
+
+
+def test_tasks_stuck_in_queued(observe: Observe, healthy: Page) -> None:
+    page = observe("tasks-stuck-in-queued")
+    assert age(page.values(metrics.TASK_INSTANCES_OLDEST, state="queued")) > SICK_FOR / 2
+    assert page.total(metrics.TASK_INSTANCES, state="queued") > healthy.total(metrics.TASK_INSTANCES, state="queued")
+    assert page.total(metrics.POOL_QUEUED) > healthy.total(metrics.POOL_QUEUED)
+    assert page.total(metrics.JOBS_ALIVE) == healthy.total(metrics.JOBS_ALIVE)
+
+
+def test_dag_processor_stalled(observe: Observe, healthy: Page) -> None:
+    page = observe("dag-processor-stalled")
+    [stalled], [fine] = page.values(metrics.NEWEST_PARSE), healthy.values(metrics.NEWEST_PARSE)
+    assert stalled < beats(page, "DagProcessorJob")[0] - SICK_FOR / 2
+    assert fine > beats(healthy, "DagProcessorJob")[0] - SICK_FOR / 2
+    assert page.total(metrics.JOBS_ALIVE, job_type="DagProcessorJob") == 1
+
+
+def test_pool_exhausted(observe: Observe, healthy: Page) -> None:
+    page = observe("pool-exhausted")
+    assert page.values(metrics.POOL_OPEN, pool="warehouse") == [0]
+    assert page.values(metrics.POOL_USED, pool="warehouse") == page.values(metrics.POOL_SLOTS, pool="warehouse")
+    waiting = page.total(metrics.POOL_SCHEDULED, pool="warehouse")
+    assert waiting >= 6 > healthy.total(metrics.POOL_SCHEDULED, pool="warehouse")
+    assert page.total(metrics.POOL_OPEN, pool="default_pool") > 0
+
+
+def test_idle_in_transaction(observe: Observe, healthy: Page) -> None:
+    page = observe("idle-in-transaction")
+    assert len(page.values(metrics.DB_OLDEST_TRANSACTION, state="idle in transaction")) == 1
+    assert page.total(metrics.DB_CONNECTIONS, state="idle in transaction") == 1
+    assert healthy.values(metrics.DB_OLDEST_TRANSACTION, state="idle in transaction") == []
+
+
+def test_table_bloat(observe: Observe, healthy: Page) -> None:
+    page = observe("table-bloat")
+    assert page.total(metrics.TABLE_DEAD_ROWS, table="log") > 40_000
+    assert healthy.total(metrics.TABLE_DEAD_ROWS, table="log") < 10_000
+    assert page.total(metrics.TABLE_SIZE, table="log") > 2 * healthy.total(metrics.TABLE_SIZE, table="log")
+
+
+def test_every_fault_has_a_test_a_line_and_metrics() -> None:
+    tests = {name.removeprefix("test_").replace("_", "-") for name in globals() if name.startswith("test_")}
+    assert {fault.name for fault in faults.ALL} <= tests
+    assert len({fault.name for fault in faults.ALL}) == len(faults.ALL)
+    for fault in faults.ALL:
+        assert fault.sick in faults.table()
+        assert set(fault.shows) <= set(metrics.ALL)
+        assert fault.shows
+
+
+def test_an_unknown_fault_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"--fault: there is no fault 'x': choose one of scheduler-dead, "):
+        faults.by_name("x")

@@ -1,0 +1,74 @@
+"""The figures on the screen, from pages as the exporter writes them."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_obs.catalog import metrics
+from airflow_obs.demo.figures import Figure, Page, figures
+from airflow_obs.demo.screen import Lines
+from airflow_obs.model import Metric
+
+NOW = 1_700_000_000.0
+
+
+def page(*samples: tuple[Metric, float, dict[str, str]]) -> Page:
+    lines = []
+    for metric, value, labels in samples:
+        inside = ",".join(f'{name}="{text}"' for name, text in ({"airflow": "demo"} | labels).items())
+        lines.append(f"{metric.name}{{{inside}}} {value}\n")
+    return Page("".join(lines))
+
+
+def beat(host: str, age: float) -> tuple[Metric, float, dict[str, str]]:
+    return metrics.JOB_HEARTBEAT, NOW - age, {"job_type": "SchedulerJob", "hostname": host}
+
+
+def found(name: str, shown: list[Figure]) -> Figure:
+    [figure] = [figure for figure in shown if figure.name == name]
+    return figure
+
+
+def test_a_late_heartbeat_looks_sick() -> None:
+    shown = figures(page(beat("a", 3), beat("b", 40), (metrics.JOBS_ALIVE, 1, {"job_type": "SchedulerJob"})), NOW)
+    assert found("heartbeat a", shown) == Figure("heartbeat a", "3 s ago")
+    assert found("heartbeat b", shown) == Figure("heartbeat b", "40 s ago", sick=True)
+    assert found("schedulers alive", shown) == Figure("schedulers alive", "1 of 2", sick=True)
+
+
+def test_the_slowest_and_the_biggest_are_named() -> None:
+    shown = figures(page(
+        (metrics.PARSE_DURATION, 0.4, {"dag_file": "a.py"}), (metrics.PARSE_DURATION, 7.25, {"dag_file": "b.py"}),
+        (metrics.TABLE_SIZE, 2**20, {"table": "log"}), (metrics.TABLE_SIZE, 3 * 2**20, {"table": "xcom"}),
+        (metrics.TABLE_DEAD_ROWS, 12_345, {"table": "log"}), (metrics.TABLE_DEAD_ROWS, 0, {"table": "xcom"}),
+    ), NOW)  # fmt: skip
+    assert found("slowest DAG file", shown) == Figure("slowest DAG file", "b.py 7.2 s", sick=True)
+    assert found("biggest table", shown) == Figure("biggest table", "xcom 3.0 MiB")
+    assert found("most dead rows", shown) == Figure("most dead rows", "log 12,345", sick=True)
+
+
+def test_a_full_pool_and_a_long_queue_look_sick() -> None:
+    shown = figures(page(
+        (metrics.POOL_OPEN, 0, {"pool": "small"}), (metrics.POOL_SLOTS, 4, {"pool": "small"}),
+        (metrics.POOL_SCHEDULED, 9, {"pool": "small"}),
+        (metrics.TASK_INSTANCES_OLDEST, NOW - 50, {"state": "queued", "queue": "default"}),
+        (metrics.TASK_INSTANCES, 3, {"state": "queued", "queue": "default", "pool": "small"}),
+    ), NOW)  # fmt: skip
+    assert found("pool small", shown) == Figure("pool small", "0 of 4 open, 9 waiting", sick=True)
+    assert found("oldest queued", shown) == Figure("oldest queued", "50 s ago", sick=True)
+    assert "3 queued" in found("task instances", shown).text
+
+
+def test_failing_collectors_and_idle_transactions_are_told() -> None:
+    shown = figures(page(
+        (metrics.COLLECTOR_SUCCESS, 1, {"collector": "jobs"}), (metrics.COLLECTOR_SUCCESS, 0, {"collector": "pools"}),
+        (metrics.DB_OLDEST_TRANSACTION, NOW - 77, {"state": "idle in transaction"}),
+        (metrics.DB_OLDEST_TRANSACTION, NOW - 500, {"state": "active"}),
+    ), NOW)  # fmt: skip
+    assert found("collectors", shown) == Figure("collectors", "1 of 2 well; not: pools", sick=True)
+    assert found("longest idle transaction", shown) == Figure("longest idle transaction", "77 s", sick=True)
+
+
+def test_plain_lines_mark_what_is_sick(capsys: pytest.CaptureFixture[str]) -> None:
+    Lines().show("demo", [Figure("import errors", "1", sick=True), Figure("dag runs", "2 running")])
+    assert capsys.readouterr().out == ("demo | !import errors: 1 | dag runs: 2 running\n")

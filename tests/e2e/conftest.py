@@ -1,0 +1,131 @@
+"""Fixtures for the end-to-end tests: one whole stack per release, all releases one after the other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import pytest
+
+from tests.airflow_install import InstallError, installed_airflow
+from tests.airflow_releases import RELEASES, AirflowRelease
+from tests.e2e.airflow_api import AirflowApi
+from tests.e2e.airflow_stack import AirflowStack
+from tests.e2e.monitoring import Exporter, Prometheus
+from tests.e2e.processes import Programs, free_port
+from tests.e2e.steps import Steps
+from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres
+
+STEPS = pytest.StashKey[Steps]()
+VERSIONS = ("2.10.5", "3.3.2")
+PASSWORD = "never/shown@all%"
+"""The server trusts whoever comes through its socket; this shows that nothing trips over it, and nothing shows it."""
+
+
+@dataclass(frozen=True)
+class World:
+    """An Airflow with work to do, the exporter that reads it and the Prometheus that scrapes the exporter."""
+
+    airflow: AirflowStack
+    api: AirflowApi
+    postgres: EmbeddedPostgres
+    exporter: Exporter
+    prometheus: Prometheus
+
+    @property
+    def release(self) -> AirflowRelease:
+        """Which Airflow it is."""
+        return self.airflow.release
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[STEPS] = Steps()
+    # Ended from outside (a time limit of CI), the fixtures still have to end what they started.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("steps")
+    for name, seconds in config.stash[STEPS].taken:
+        terminalreporter.write_line(f"{seconds:7.1f}s  {name}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    with item.config.stash[STEPS].step(item.name):
+        yield
+
+
+@pytest.fixture(scope="session")
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The stack of the release in the parameter, with a run of every DAG begun and one more waiting behind it."""
+    for tool in ("prometheus", "promtool"):
+        if not shutil.which(tool):
+            _missing(f"{tool} is not installed: run tests/install-tools.sh as root")
+    version: str = request.param
+    steps = request.config.stash[STEPS]
+    try:
+        with steps.step(f"{version} install"):
+            environment = installed_airflow(RELEASES[version], "postgres")
+    except InstallError as error:
+        _missing(str(error))
+    programs = Programs(tmp_path_factory.mktemp(f"airflow-{version}-", numbered=True))
+    with embedded_postgres() as postgres, _ended(programs, steps, version):
+        postgres.execute("CREATE DATABASE airflow")
+        user = f"postgres:{quote(PASSWORD, safe='')}"
+        url = postgres.url("airflow", driver="psycopg2").replace("postgres:@", f"{user}@")
+        airflow = AirflowStack(RELEASES[version], environment, programs.folder / "home", url, free_port(), programs)
+        with steps.step(f"{version} migrate"):
+            airflow.migrate()
+        with steps.step(f"{version} start"):
+            airflow.start()
+            exporter = Exporter(programs, airflow.environment)
+            prometheus = Prometheus(programs, exporter.address)
+        api = AirflowApi(airflow.url, airflow.release.major)
+        try:
+            with steps.step(f"{version} bring to rest"):
+                api.create_pool("one_slot", 1, include_deferred=False)
+                api.create_pool("with_deferred", 3, include_deferred=True)
+                airflow.scheduler.wait_until("done with all it can do", lambda: _at_rest(api))
+                api.trigger("queues_up")
+            yield World(airflow, api, postgres, exporter, prometheus)
+        finally:
+            api.close()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "world" in metafunc.fixturenames:
+        metafunc.parametrize("world", VERSIONS, indirect=True, scope="session")
+
+
+@contextmanager
+def _ended(programs: Programs, steps: Steps, version: str) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with steps.step(f"{version} end"):
+            programs.end()
+    left = [process.cmdline() for process in programs.survivors()]
+    assert not left, f"airflow {version} left processes behind: {left}"
+
+
+def _at_rest(api: AirflowApi) -> bool:
+    """Everything that can finish has finished, and what is left waits for the pool's slot or for the triggerer."""
+    states = {(state, pool) for state, _, pool in api.unfinished_tasks()}
+    return (
+        api.run_states("succeeds") == {"success"}
+        and api.run_states("fails") == {"failed"}
+        and states == {("running", "one_slot"), ("scheduled", "one_slot"), ("deferred", "with_deferred")}
+        and api.import_errors() == 1
+    )
+
+
+def _missing(what: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)

@@ -1,0 +1,109 @@
+"""Our exporter and a real Prometheus that scrapes it, and questions to that Prometheus asked with metric objects."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import requests
+
+from airflow_obs.model import Metric
+from tests.e2e.processes import Program, Programs, answers, free_port
+
+ROOT = Path(__file__).parents[2]
+POLICY = """
+collectors:
+  jobs: {interval: 2s, timeout: 2s, alive_within: 15s}
+  task_instances: {interval: 2s, timeout: 2s}
+  dag_runs: {interval: 2s, timeout: 2s}
+  dag_processing: {interval: 2s, timeout: 2s}
+  pools: {interval: 2s, timeout: 2s}
+  database: {interval: 2s, timeout: 2s}
+  tables: {interval: 2s, timeout: 2s}
+  health: {interval: 4s, timeout: 4s}
+"""
+CONFIGURATION = """
+global: {{scrape_interval: 2s, scrape_timeout: 2s}}
+scrape_configs:
+  - job_name: airflow
+    static_configs: [{{targets: ["{target}"]}}]
+"""
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+
+
+class Exporter:
+    """`airflow-obs exporter` as a process of its own, with the environment of an Airflow component."""
+
+    def __init__(self, programs: Programs, airflow: Mapping[str, str]) -> None:
+        policy = programs.folder / "policy.yaml"
+        policy.write_text(POLICY)
+        self.address = f"127.0.0.1:{free_port()}"
+        self._url = f"http://{self.address}"
+        command = ["exporter", "--policy", str(policy), "--web.listen-address", self.address]
+        environment = {**airflow, "PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", os.defpath)}
+        self.program: Program = programs.start(
+            "exporter", [sys.executable, "-m", "airflow_obs", *command], environment, programs.folder
+        )
+        self.program.wait_until("ready", lambda: answers(f"{self._url}/-/ready"))
+
+    def page(self, accept: str = "text/plain") -> str:
+        """/metrics, in the format asked for."""
+        answer = requests.get(f"{self._url}/metrics", headers={"Accept": accept}, timeout=10)
+        answer.raise_for_status()
+        return answer.content.decode()
+
+
+class Prometheus:
+    """A Prometheus server that scrapes one target; it keeps what it scraped in the folder of the programs."""
+
+    def __init__(self, programs: Programs, target: str) -> None:
+        configuration = programs.folder / "prometheus.yml"
+        configuration.write_text(CONFIGURATION.format(target=target))
+        address = f"127.0.0.1:{free_port()}"
+        self._url = f"http://{address}"
+        self._target = target
+        storage = programs.folder / "prometheus"
+        self.program: Program = programs.start(
+            "prometheus",
+            [
+                shutil.which("prometheus") or "prometheus",
+                f"--config.file={configuration}",
+                f"--storage.tsdb.path={storage}",
+                f"--web.listen-address={address}",
+            ],
+            {"HOME": str(programs.folder)},
+            programs.folder,
+        )
+        self.program.wait_until("ready", lambda: answers(f"{self._url}/-/ready"))
+
+    def series(self, metric: Metric, **labels: str) -> dict[tuple[str, ...], float]:
+        """The newest value of each series with these labels, by the values of the remaining labels in the metric's order.
+
+        The label of the deployment has to be on every one; optional labels without a value are "".
+        """
+        given = "".join(f',{name}="{value}"' for name, value in labels.items())
+        rest = [name for name in metric.labels + metric.optional if name not in labels]
+        answer = self.query(f'{metric.name}{{airflow="airflow"{given}}}')
+        return {tuple(series.get(name, "") for name in rest): value for series, value in answer}
+
+    def value(self, metric: Metric, **labels: str) -> float | None:
+        """The newest value of the only series with these labels; None if there is none. Raises ValueError if several."""
+        answer = list(self.series(metric, **labels).values())
+        if len(answer) > 1:
+            raise ValueError(f"{metric.name}{labels}: {len(answer)} series")
+        return answer[0] if answer else None
+
+    def up(self) -> tuple[float, float]:
+        """The lowest value of `up` since the beginning, and how many scrapes that is."""
+        lowest = self.query("min_over_time(up[1h])")
+        scrapes = self.query("count_over_time(up[1h])")
+        return lowest[0][1], scrapes[0][1]
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """The labels and value of each series that the expression gives now."""
+        answer = requests.get(f"{self._url}/api/v1/query", params={"query": expression}, timeout=10)
+        answer.raise_for_status()
+        return [(one["metric"], float(one["value"][1])) for one in answer.json()["data"]["result"]]

@@ -1,0 +1,217 @@
+"""What Prometheus holds is what Airflow says about itself, while it works and while its components die."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from functools import partial
+from urllib.parse import quote
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from airflow_obs.catalog import metrics
+from tests.e2e.conftest import PASSWORD, World
+from tests.e2e.monitoring import OPENMETRICS
+from tests.e2e.processes import poll
+
+PAGE = 8192
+"""Bytes of a PostgreSQL page."""
+COLLECTORS = {metric.collector for metric in metrics.ALL} - {"exporter"}
+GOOD_FILES = {"defers.py", "fails.py", "nested/succeeds.py", "queues_up.py"}
+
+pytestmark = pytest.mark.e2e
+
+
+def agree(airflow: Callable[[], object], prometheus: Callable[[], object]) -> None:
+    """Ask both until they say the same: what changes in Airflow takes its time to reach Prometheus."""
+    said: list[tuple[object, object]] = []
+
+    def same() -> bool:
+        said.append((airflow(), prometheus()))
+        return said[-1][0] == said[-1][1]
+
+    assert poll(same), f"airflow says {said[-1][0]}, prometheus holds {said[-1][1]}"
+
+
+def becomes(expected: object, measured: Callable[[], object]) -> None:
+    """Ask Prometheus until it holds what is expected."""
+    agree(lambda: expected, measured)
+
+
+# -- at work ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_collector_succeeds(world: World) -> None:
+    becomes({(name,): 1.0 for name in COLLECTORS}, partial(world.prometheus.series, metrics.COLLECTOR_SUCCESS))
+
+
+def test_unfinished_tasks_and_runs(world: World) -> None:
+    # The fourth label is the executor: Airflow's default one has no name.
+    agree(
+        lambda: {(*where, ""): float(count) for where, count in world.api.unfinished_tasks().items()},
+        partial(world.prometheus.series, metrics.TASK_INSTANCES),
+    )
+    agree(world.api.unfinished_runs, partial(world.prometheus.series, metrics.DAG_RUNS))
+    assert world.prometheus.value(metrics.DAG_RUNS, state="queued", run_type="manual") == 1
+
+
+def test_pools(world: World) -> None:
+    shown = {
+        "slots": metrics.POOL_SLOTS,
+        "open": metrics.POOL_OPEN,
+        "used": metrics.POOL_USED,
+        "running": metrics.POOL_RUNNING,
+        "queued": metrics.POOL_QUEUED,
+        "deferred": metrics.POOL_DEFERRED,
+        "scheduled": metrics.POOL_SCHEDULED,
+    }
+
+    def slots(what: str) -> dict[tuple[str, ...], float]:
+        return {(name,): getattr(pool, what) for name, pool in world.api.pools().items()}
+
+    for what, metric in shown.items():
+        agree(partial(slots, what), partial(world.prometheus.series, metric))
+    assert world.prometheus.value(metrics.POOL_OPEN, pool="one_slot") == 0
+    assert world.prometheus.value(metrics.POOL_USED, pool="with_deferred") == 1
+
+
+def test_dags(world: World) -> None:
+    def states() -> dict[tuple[str, ...], float]:
+        return {(state,): float(count) for state, count in world.api.dag_states().items()}
+
+    agree(states, partial(world.prometheus.series, metrics.DAGS))
+    agree(world.api.next_run_due, partial(world.prometheus.value, metrics.NEXT_RUN_DUE))
+    world.api.pause("fails")
+    assert states()[("paused",)] == 1
+    agree(states, partial(world.prometheus.series, metrics.DAGS))
+    agree(world.api.import_errors, partial(world.prometheus.value, metrics.IMPORT_ERRORS))
+
+
+def test_parse_durations(world: World) -> None:
+    if world.release.major == 2:
+        becomes(0.0, partial(world.prometheus.value, metrics.DAGS, state="stale"))
+        assert world.prometheus.series(metrics.PARSE_DURATION) == {}
+        return
+    agree(
+        lambda: {(path,): pytest.approx(seconds) for path, seconds in world.api.parse_durations().items()},
+        partial(world.prometheus.series, metrics.PARSE_DURATION),
+    )
+    assert {file for (file,) in world.prometheus.series(metrics.PARSE_DURATION)} == GOOD_FILES
+
+
+def test_health(world: World) -> None:
+    agree(
+        lambda: {(name,): float(healthy) for name, healthy in world.api.health().items()},
+        partial(world.prometheus.series, metrics.HEALTH_COMPONENT),
+    )
+    assert world.prometheus.value(metrics.HEALTH_COMPONENT, component="scheduler") == 1
+    becomes(1.0, partial(world.prometheus.value, metrics.SOURCE_UP, source="health"))
+
+
+def test_jobs(world: World) -> None:
+    code, said = world.airflow.command("jobs", "check", "--job-type", "SchedulerJob")
+    assert (code, "Found one alive job." in said) == (0, True), said
+    job_types = {"scheduler": "SchedulerJob", "triggerer": "TriggererJob", "dag_processor": "DagProcessorJob"}
+
+    def alive() -> dict[tuple[str, ...], float]:
+        healthy = world.api.health()
+        return {(job_type,): float(healthy.get(component, False)) for component, job_type in job_types.items()}
+
+    agree(alive, partial(world.prometheus.series, metrics.JOBS_ALIVE))
+    assert world.prometheus.value(metrics.JOBS_ALIVE, job_type="SchedulerJob") == 1
+
+
+def test_what_it_is(world: World) -> None:
+    ((head, _, database, _, executor),) = world.prometheus.series(metrics.AIRFLOW_INFO)
+    assert (head, database, executor) == (world.release.alembic_head, "postgresql", "LocalExecutor")
+
+
+def test_the_password_is_nowhere(world: World) -> None:
+    shown = world.exporter.page() + world.exporter.page(OPENMETRICS) + world.exporter.program.log.read_text()
+    assert quote(PASSWORD, safe="") in world.airflow.database_url
+    assert PASSWORD not in shown
+    assert quote(PASSWORD, safe="") not in shown
+
+
+def test_table_size(world: World) -> None:
+    def size() -> int:
+        (bytes_,) = world.postgres.execute("SELECT pg_total_relation_size('task_instance')", "airflow")[0]
+        return int(bytes_)
+
+    def close() -> bool:
+        shown = world.prometheus.value(metrics.TABLE_SIZE, table="task_instance")
+        return shown is not None and abs(shown - size()) <= 2 * PAGE
+
+    assert poll(close), (
+        f"{world.prometheus.value(metrics.TABLE_SIZE, table='task_instance')} bytes, but it has {size()}"
+    )
+
+
+def test_the_page_is_clean_in_both_formats(world: World) -> None:
+    linted = subprocess.run(
+        ["promtool", "check", "metrics"], input=world.exporter.page(), capture_output=True, text=True, check=False
+    )
+    assert (linted.returncode, linted.stderr) == (0, "")
+    page = world.exporter.page(OPENMETRICS)
+    families = {family.name for family in text_string_to_metric_families(page)}
+    named = {re.sub("_(total|info)$", "", metric.name) for metric in metrics.ALL}
+    assert len(families & named) > len(named) / 2
+
+
+# -- and when components die: in this order, each test leaves behind what the next one needs ----------------------------
+
+
+def test_a_killed_scheduler(world: World) -> None:
+    world.airflow.scheduler.kill()
+    becomes(0.0, partial(world.prometheus.value, metrics.JOBS_ALIVE, job_type="SchedulerJob"))
+    code, said = world.airflow.command("jobs", "check", "--job-type", "SchedulerJob")
+    assert (code != 0, "No alive jobs found." in said) == (True, True), said
+    frozen = _heartbeats(world, "SchedulerJob")
+    _two_more_cycles(world)
+    assert _heartbeats(world, "SchedulerJob") == frozen
+    assert len(frozen) == 1
+    agree(
+        lambda: world.api.health()["scheduler"],
+        lambda: world.prometheus.value(metrics.HEALTH_COMPONENT, component="scheduler") == 1,
+    )
+
+
+def test_another_scheduler_takes_over(world: World) -> None:
+    (frozen,) = _heartbeats(world, "SchedulerJob").values()
+    world.airflow.start_scheduler()
+    becomes(1.0, partial(world.prometheus.value, metrics.JOBS_ALIVE, job_type="SchedulerJob"))
+    # The dead one had the same host name: one series still, and it moves again.
+    assert poll(lambda: [beat > frozen for beat in _heartbeats(world, "SchedulerJob").values()] == [True])
+    becomes(1.0, partial(world.prometheus.value, metrics.HEALTH_COMPONENT, component="scheduler"))
+
+
+def test_a_stopped_web_server(world: World) -> None:
+    world.airflow.web.stop()
+    becomes(0.0, partial(world.prometheus.value, metrics.SOURCE_UP, source="health"))
+    assert world.prometheus.series(metrics.HEALTH_COMPONENT) == {}
+    _two_more_cycles(world)
+    expected = {(name,): float(name != "health") for name in COLLECTORS}
+    becomes(expected, partial(world.prometheus.series, metrics.COLLECTOR_SUCCESS))
+
+
+def test_prometheus_was_always_answered(world: World) -> None:
+    lowest, scrapes = world.prometheus.up()
+    assert lowest == 1
+    assert scrapes > 10
+    assert world.exporter.program.process.poll() is None
+
+
+def _heartbeats(world: World, job_type: str) -> dict[tuple[str, ...], float]:
+    return world.prometheus.series(metrics.JOB_HEARTBEAT, job_type=job_type)
+
+
+def _two_more_cycles(world: World) -> None:
+    successes: set[float | None] = set()
+
+    def two_more() -> bool:
+        successes.add(world.prometheus.value(metrics.COLLECTOR_LAST_SUCCESS, collector="jobs"))
+        return len(successes) > 2
+
+    assert poll(two_more), f"the exporter's jobs collector stands still at {successes}"

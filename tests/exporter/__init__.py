@@ -1,0 +1,1 @@
+"""Tests of the exporter room: running collectors, the board, the page, the server and the command."""

@@ -1,0 +1,154 @@
+"""The server over real HTTP: paths, methods, formats and the front page."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_obs.catalog import metrics
+from airflow_obs.errors import SourceError
+from airflow_obs.exporter.board import Board
+from airflow_obs.exporter.scrape import run
+from tests.exporter.fakes import FakeSource, gives, job, raises
+from tests.exporter.pages import Page
+from tests.exporter.serving import Address, serving
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
+    "application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,"
+    "text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+)
+PIECES = ["application/openmetrics-text", "text/plain", "version", "escaping", *'q.;,=10x"- ']
+CURIOUS = {
+    "": TEXT,
+    "*/*": TEXT,
+    "text/html": TEXT,
+    "text/plain;version=1.0.0;escaping=dots": TEXT,
+    "application/openmetrics-text": OPENMETRICS,
+    "application/openmetrics-text;version=7.0.0": OPENMETRICS,
+    "application/openmetrics-text;version=1.0.0;escaping=dots": OPENMETRICS,
+    "application/openmetrics-text;version=newest": TEXT,
+    "application/openmetrics-text;version=1.x.0": TEXT,
+    "application/openmetrics-text;version=": OPENMETRICS,
+    "text/plain;version=;": TEXT,
+    "text/plain;version=a.b": TEXT,
+    ";;;,,,===": TEXT,
+    "\xff\xfe": TEXT,
+}
+
+
+@pytest.fixture(scope="module")
+def board() -> Board:
+    good = job("pools", gives(metrics.POOL_SLOTS.sample(128, pool="default_pool")))
+    bad = job("jobs", raises(SourceError("<script>alert('db')</script> & more")))
+    new = job("health", gives(), FakeSource("health"))
+    board = Board("prod <1>", [good, bad, new])
+    board.record(run(good), run(bad))
+    return board
+
+
+@pytest.fixture(scope="module")
+def exporter(board: Board) -> Iterator[Address]:
+    with serving(board) as address:
+        yield address
+
+
+@pytest.mark.parametrize(
+    ("accept", "format_"), [(PROMETHEUS_2, OPENMETRICS), (PROMETHEUS_3, OPENMETRICS), *CURIOUS.items()]
+)
+def test_format_is_negotiated_and_named_as_what_it_is(exporter: Address, accept: str, format_: str) -> None:
+    answer = exporter.get("/metrics", accept=accept)
+    assert (answer.status, answer.headers["content-type"]) == (200, format_)
+    page = Page(answer.body.decode(), openmetrics=format_ == OPENMETRICS)
+    assert page.value(metrics.POOL_SLOTS.name, pool="default_pool") == 128
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.sampled_from(PIECES)))
+def test_no_accept_header_is_too_odd(exporter: Address, parts: list[str]) -> None:
+    accept = "".join(parts)
+    assert exporter.get("/metrics", accept=accept, accept_encoding=accept).status == 200
+
+
+def test_zipped_on_request_only(exporter: Address) -> None:
+    plain = exporter.get("/metrics")
+    assert "content-encoding" not in plain.headers
+    assert plain.headers["vary"] == "Accept, Accept-Encoding"
+    for accept, openmetrics in (("", False), (PROMETHEUS_3, True)):
+        zipped = exporter.get("/metrics", accept=accept, accept_encoding="deflate, gzip;q=1.0")
+        assert zipped.headers["content-encoding"] == "gzip"
+        assert Page(gzip.decompress(zipped.body).decode(), openmetrics=openmetrics).names
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/"])
+def test_head_is_get_without_the_body(exporter: Address, path: str) -> None:
+    got, head = exporter.get(path), exporter.get(path, "HEAD")
+    assert (head.status, head.body) == (got.status, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+    assert int(head.headers["content-length"]) == len(got.body)
+
+
+def test_answers_name_no_library(exporter: Address) -> None:
+    for path in ("/metrics", "/", "/nothing"):
+        assert exporter.get(path).headers["server"] == "airflow-obs"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/metrics/", "/-/", "/../etc/passwd", "//metrics", "/metrics%00"])
+def test_unknown_path_is_not_found(exporter: Address, path: str) -> None:
+    answer = exporter.get(path)
+    assert (answer.status, answer.body) == (404, b"404 Not Found\n")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_other_methods_are_not_allowed(exporter: Address, method: str) -> None:
+    answer = exporter.get("/metrics", method, content_length="0")
+    assert (answer.status, answer.body) == (405, b"405 Method Not Allowed\n")
+
+
+def test_query_changes_nothing(exporter: Address) -> None:
+    assert exporter.get("/metrics?name[]=x").status == 200
+
+
+def test_healthy_always_and_ready_when_all_were_attempted() -> None:
+    good, bad = job("pools", gives()), job("jobs", raises(SourceError("no")))
+    board = Board("a", [good, bad])
+    with serving(board) as exporter:
+        assert exporter.get("/-/healthy").status == 200
+        assert exporter.get("/-/ready").status == 503
+        assert exporter.get("/metrics").status == 200
+        board.record(run(good))
+        assert exporter.get("/-/ready").status == 503
+        board.record(run(bad))
+        assert exporter.get("/-/ready").status == 200
+
+
+def test_front_page_shows_every_collector_and_escapes_what_others_wrote(exporter: Address) -> None:
+    answer = exporter.get("/")
+    page = answer.body.decode()
+    assert answer.headers["content-type"] == "text/html; charset=UTF-8"
+    assert "1 of 3 collectors succeed" in page
+    assert "prod &lt;1&gt;" in page
+    assert "&lt;script&gt;alert(&#x27;db&#x27;)&lt;/script&gt; &amp; more" in page
+    assert "<script" not in page
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "not run yet" in page
+
+
+def test_page_of_one_board_is_served_anew_as_it_changes() -> None:
+    source = job("pools", gives(metrics.POOL_SLOTS.sample(1, pool="p")))
+    board = Board("a", [source])
+    with serving(board) as exporter:
+        assert metrics.POOL_SLOTS.name not in Page(exporter.get("/metrics").body.decode()).names
+        board.record(run(source))
+        assert metrics.POOL_SLOTS.name in Page(exporter.get("/metrics").body.decode()).names

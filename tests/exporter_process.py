@@ -1,0 +1,178 @@
+"""The command airflow-obs as a user runs it: a process with an environment of its own, and what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import requests
+
+from airflow_obs.catalog import metrics
+from tests.airflow_schemas import ROOT
+from tests.eventually import DEADLINE, eventually
+from tests.exporter.pages import Page
+
+COMMAND = (sys.executable, "-m", "airflow_obs")
+COLLECTORS = ("jobs", "task_instances", "dag_runs", "dag_processing", "pools", "database", "tables", "health")
+OF_THE_DATABASE = COLLECTORS[:-1]
+QUICK = "collectors:\n" + "".join(f"  {name}: {{interval: 1s, timeout: 1s}}\n" for name in COLLECTORS)
+"""A policy under which a test need not wait long; the rest of it is the default."""
+
+
+def environment(folder: Path, **variables: str) -> dict[str, str]:
+    """Nothing of ours but the way to Python: `folder` is the home, and no Airflow is in it unless a test puts one there."""
+    path = os.environ.get("PATH", os.defpath)
+    return {"PATH": path, "HOME": str(folder), "PYTHONPATH": str(ROOT), "LANG": "C.UTF-8", **variables}
+
+
+def airflow_obs(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end in `folder`, with these variables in its environment."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment(folder, **variables),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+@dataclass
+class Exporter:
+    """A running `airflow-obs exporter`."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    port: int = 0
+    pages: list[str] = field(default_factory=list)
+    """Every answer that was read from it."""
+
+    @property
+    def log(self) -> str:
+        """What it wrote to stderr so far."""
+        return (self.folder / "stderr").read_text()
+
+    @property
+    def everything_said(self) -> str:
+        """Its stdout, its stderr and every answer that was read from it."""
+        return "\n".join([(self.folder / "stdout").read_text(), self.log, *self.pages])
+
+    def get(self, path: str = "/metrics") -> requests.Response:
+        """An answer, kept."""
+        answer = requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=DEADLINE)
+        self.pages.append(answer.text)
+        return answer
+
+    def page(self) -> Page:
+        """The metrics; AssertionError unless they are answered with 200."""
+        answer = self.get()
+        assert answer.status_code == 200
+        return Page(answer.text)
+
+    def until(self, happened: Callable[[Page], bool], what: str) -> Page:
+        """Poll /metrics, which must answer 200 every time, until that is so; returns that page."""
+
+        def ask() -> Page | None:
+            assert self.process.poll() is None, f"it ended with {self.process.returncode}: {self.log[-2000:]}"
+            page = self.page()
+            return page if happened(page) else None
+
+        try:
+            found = eventually(ask, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; failing: {failing_of(Page(self.pages[-1]))}\n{self.log[-3000:]}") from None
+        assert found is not None
+        return found
+
+    def until_well(self, *names: str) -> Page:
+        """Poll until these collectors (those of the database, for none) succeed."""
+        wanted = set(names or OF_THE_DATABASE)
+        return self.until(lambda page: not wanted & failing_of(page), f"{wanted} succeed")
+
+    def until_down(self, *names: str) -> Page:
+        """Poll until these collectors (those of the database, for none) have been tried and fail."""
+        wanted = set(names or OF_THE_DATABASE)
+        return self.until(lambda page: wanted <= failing_of(page) - untried_in(page), f"{wanted} fail")
+
+    def until_exactly_down(self, *names: str) -> Page:
+        """Poll until these collectors fail and all others of the database succeed."""
+        wanted = set(names)
+        return self.until(
+            lambda page: not untried_in(page) and failing_of(page) & set(OF_THE_DATABASE) == wanted,
+            f"exactly {wanted} fail",
+        )
+
+    def until_tried_again(self, collector: str, times: int = 2) -> Page:
+        """Poll until the collector has failed so many times more."""
+        before = self.page().value(metrics.COLLECTOR_FAILURES.name, collector=collector)
+        return self.until(
+            lambda page: page.value(metrics.COLLECTOR_FAILURES.name, collector=collector) >= before + times,
+            f"{collector} is tried {times} times more",
+        )
+
+    def until_said(self, text: str) -> None:
+        """Poll the log for that text."""
+        eventually(lambda: text in self.log, f"the log says {text!r}: {self.log[-2000:]}")
+
+    def held(self) -> tuple[int, int]:
+        """How many threads and open files it has."""
+        process = psutil.Process(self.process.pid)
+        return process.num_threads(), process.num_fds()
+
+    def stop(self, within: float = DEADLINE) -> int:
+        """SIGTERM; its exit code. Raises subprocess.TimeoutExpired if it takes longer than so many seconds."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(within)
+
+
+def failing_of(page: Page) -> set[str]:
+    """The collectors that do not succeed, if only because they have not been tried."""
+    return {name for name in COLLECTORS if page.value(metrics.COLLECTOR_SUCCESS.name, collector=name) != 1}
+
+
+def untried_in(page: Page) -> set[str]:
+    """The collectors that have neither failed nor succeeded yet."""
+    ended = (metrics.COLLECTOR_FAILURES.name, metrics.COLLECTOR_LAST_SUCCESS.name)
+    return {name for name in COLLECTORS if not any(page.value(metric, collector=name) for metric in ended)}
+
+
+@contextmanager
+def exporter(
+    folder: Path, variables: Mapping[str, str], policy: str = QUICK, secrets: tuple[str, ...] = ()
+) -> Iterator[Exporter]:
+    """A running exporter on a free port; stopped at the end, when none of `secrets` may have been said anywhere."""
+    (folder / "policy.yaml").write_text(policy)
+    arguments = ["exporter", "--policy", "policy.yaml", "--web.listen-address", "127.0.0.1:0"]
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
+        process = subprocess.Popen(
+            [*COMMAND, *arguments], cwd=folder, env=environment(folder, **variables), stdout=out, stderr=err
+        )
+    running = Exporter(process, folder)
+    try:
+
+        def serving() -> re.Match[str] | None:
+            assert process.poll() is None, f"it ended with {process.returncode}: {running.log}"
+            return re.search(r"serving \S+ on http://127\.0\.0\.1:(\d+)/metrics", running.log)
+
+        found = eventually(serving, "the exporter serves")
+        assert found is not None
+        running.port = int(found[1])
+        yield running
+        if process.poll() is None:
+            running.get("/")
+            assert running.stop() == 0
+        for secret in secrets:
+            assert secret not in running.everything_said
+        assert "Traceback" not in running.log
+    finally:
+        process.kill()
+        process.wait()

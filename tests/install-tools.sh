@@ -1,0 +1,49 @@
+#!/bin/sh
+# Installs what the tests run but pip cannot bring: `prometheus` and `promtool`, from the Debian package prometheus.
+# Quiet when all is there. As root on Debian it installs, without starting or enabling any service; elsewhere it only
+# says what is missing, and the tests that need it skip (they fail when CI is set).
+set -eu
+
+package=prometheus
+missing=
+for tool in prometheus promtool; do
+    command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "install-tools: missing:$missing (Debian, Ubuntu: sudo apt-get install --no-install-recommends $package);" \
+        "tests that need them skip, or fail where CI is set" >&2
+    exit 0
+fi
+
+# Package scripts ask policy-rc.d before they start a service, and systemd-preset files before they enable one.
+policy=/usr/sbin/policy-rc.d
+preset=/etc/systemd/system-preset/00-airflow-obs-tests.preset
+log=$(mktemp)
+made=
+cleanup() {
+    # shellcheck disable=SC2086
+    rm -f "$log" $made
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+    made="$policy"
+fi
+mkdir -p "${preset%/*}"
+echo "disable $package.service" >"$preset"
+made="$made $preset"
+
+echo "install-tools: installing the Debian package $package (for$missing)" >&2
+export DEBIAN_FRONTEND=noninteractive
+install() {
+    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$package" >"$log" 2>&1
+}
+if ! install && ! { apt-get update -qq >"$log" 2>&1 && install; }; then
+    cat "$log" >&2
+    echo "install-tools: could not install $package; the tests that need$missing will skip, or fail when CI is set" >&2
+    exit 1
+fi

@@ -1,0 +1,94 @@
+"""The default policy, the model and the JSON Schema say the same."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from airflow_obs.catalog import metrics
+from airflow_obs.policy import Deployment, Policy, default_text, json_schema, load, loads
+from airflow_obs.policy.explain import fields_of, model_in
+
+KNOB = re.compile(r"^( *)# ( *)([a-z_]+:(?: .*)?)$", re.MULTILINE)
+
+
+def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for field in model.model_fields.values():
+        if inner := model_in(field.annotation):
+            yield from models(inner)
+
+
+FIELDS = [(model, key) for model in dict.fromkeys(models(Policy)) for key in fields_of(model)]
+
+
+def test_values() -> None:
+    policy = load()
+    assert policy.deployments == (Deployment(),)
+    collectors = policy.collectors
+    assert {name: knobs.interval for name, knobs in collectors.by_name().items()} == {
+        "jobs": 15, "task_instances": 15, "dag_runs": 15, "dag_processing": 30, "pools": 15, "database": 15,
+        "tables": 60, "health": 15,
+    }  # fmt: skip
+    assert {knobs.timeout for knobs in collectors.by_name().values()} == {5.0, 10.0}
+    assert (collectors.tables.timeout, collectors.jobs.alive_within, collectors.jobs.forget) == (10, 30, 3600)
+    assert all(knobs.enabled and knobs.max_series == 10_000 for knobs in collectors.by_name().values())
+
+
+def test_a_copy_of_the_default_is_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_text(default_text(), "utf-8")
+    assert load(path) == load()
+
+
+def test_what_is_commented_out_stands_at_its_default() -> None:
+    uncommented = KNOB.sub(r"\1\2\3", default_text())
+    assert uncommented != default_text()
+    assert loads(uncommented, "site.yaml") == load()
+
+
+@pytest.mark.parametrize(("model", "key"), FIELDS, ids=[f"{model.__name__}.{key}" for model, key in FIELDS])
+def test_every_knob_is_shown_and_described_in_the_same_words(model: type[BaseModel], key: str) -> None:
+    text = default_text()
+    assert re.search(rf"^[ #-]*{key}:|[{{ ]{key}: ", text, re.MULTILINE)
+    description = fields_of(model)[key].description
+    assert description
+    assert f"# {description}\n" in text
+
+
+def test_every_collector_that_feeds_metrics_has_its_knobs() -> None:
+    assert {metric.collector for metric in metrics.ALL} - {"exporter"} == set(load().collectors.by_name())
+
+
+def test_schema_takes_what_the_loader_takes() -> None:
+    schema = json_schema()
+    definitions = schema["$defs"]
+    assert all("required" not in definition for definition in (schema, *definitions.values()))
+    assert all(definition["additionalProperties"] is False for definition in definitions.values())
+    assert {name for model, name in FIELDS if model is Policy} == set(schema["properties"])
+    interval = definitions["CollectorPolicy"]["properties"]["interval"]
+    assert interval["type"] == "string"
+    assert interval["description"] == "Time from one run to the next. From 1s to 1h."
+    collectors = definitions["Collectors"]["properties"]
+    assert collectors["tables"]["default"] == {
+        "enabled": True,
+        "interval": "60s",
+        "timeout": "10s",
+        "max_series": 10_000,
+    }
+    for collector in collectors.values():
+        assert re.search(interval["pattern"], collector["default"]["interval"])
+
+
+def test_it_loads_without_the_libraries_of_other_rooms() -> None:
+    code = (
+        "import sys; from airflow_obs.policy import load; load(); "
+        "print([m for m in ('sqlalchemy', 'psycopg2', 'requests', 'tornado', 'prometheus_client') if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

@@ -1,0 +1,216 @@
+"""The likeliest mistakes in a policy, each with the words and the place that its author reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from airflow_obs.errors import PolicyError, Problem
+from airflow_obs.policy import load, loads
+
+Complaints = Callable[[str], list[str]]
+
+DURATION = "not a duration: write a number and a unit (ms, s, m, h, d), such as 30s, 5m or 1h30m"
+SECRETS = (
+    "addresses and passwords of databases never live in the policy: set AIRFLOW_OBS_DB_URL or AIRFLOW_OBS_DB_URL_FILE "
+    "in the environment, and remove this"
+)
+
+MISTAKES = {
+    "misspelt section": (
+        "colectors: {}",
+        "1:1: unknown key `colectors`: did you mean `collectors`?",
+    ),
+    "misspelt knob": (
+        "collectors:\n  jobs:\n    intervall: 30s",
+        "3:5: collectors.jobs: unknown key `intervall`: did you mean `interval`?",
+    ),
+    "key that is nowhere near": (
+        "deployments:\n- colour: red",
+        "2:3: deployments[0]: unknown key `colour`: known here are airflow, name, replicas, sources",
+    ),
+    "number without a unit": (
+        "collectors:\n  tables: {interval: 30}",
+        "2:22: collectors.tables.interval: a number without a unit: write a duration, such as 30s, 5m or 1h30m",
+    ),
+    "unit of another tool": ("collectors: {jobs: {forget: 1 hour}}", f"1:29: collectors.jobs.forget: {DURATION}"),
+    "out of bounds": (
+        "collectors: {pools: {interval: 2h}}",
+        "1:32: collectors.pools.interval: out of bounds: must be from 1s to 1h",
+    ),
+    "too many": (
+        "deployments: [{replicas: {triggerer: 101}}]",
+        "1:38: deployments[0].replicas.triggerer: out of bounds: must be from 0 to 100",
+    ),
+    "number in quotes": (
+        "collectors: {pools: {max_series: '10'}}",
+        "1:34: collectors.pools.max_series: write a whole number from 1 to 1000000",
+    ),
+    "yes is a text in YAML 1.2": (
+        "%YAML 1.1\n---\ncollectors: {health: {enabled: no}}",
+        "3:32: collectors.health.enabled: write true or false, without quotes",
+    ),
+    "version that YAML takes for a number": (
+        "deployments:\n- airflow: {version: 2.10}",
+        (
+            "2:22: deployments[0].airflow.version: YAML reads this as a number: put it in quotes; "
+            'must be auto or like "2.10.5"'
+        ),
+    ),
+    "unknown chart": (
+        "deployments: [{airflow: {chart: oficial}}]",
+        "1:33: deployments[0].airflow.chart: must be official, community or none; did you mean official?",
+    ),
+    "name unfit for a label": (
+        "deployments: [{name: prod airflow}]",
+        (
+            "1:22: deployments[0].name: must be 1 to 63 letters, digits, `_`, `.` or `-`: "
+            "it becomes a label of every series"
+        ),
+    ),
+    "two of a name": (
+        "deployments:\n- name: a\n- name: b\n- name: a",
+        "4:9: deployments[2].name: an earlier deployment is called a as well: give each its own name",
+    ),
+    "two without a name": (
+        "deployments:\n- replicas: {}\n- replicas: {}",
+        "3:3: deployments[1].name: an earlier deployment is called airflow as well: give each its own name",
+    ),
+    "one instead of a list": ("deployments:\n  name: a", "2:3: deployments: write a list: each item begins with `- `"),
+    "empty list": (
+        "deployments: []",
+        "1:14: deployments: the list is empty: write at least one item, or remove the key",
+    ),
+    "list left out": ("deployments:\n# - name: a", "1:1: deployments: write a list: each item begins with `- `"),
+    "no source": (
+        "deployments:\n- sources: {}",
+        "2:12: deployments[0].sources: no source is listed, so nothing could be read: list database, health or both",
+    ),
+    "database URL in the policy": (
+        "deployments: [{sources: {database: {url: 'postgresql://u:hunter22@h/d'}}}]",
+        f"1:37: deployments[0].sources.database: `url` does not belong here: {SECRETS}",
+    ),
+    "database URL as the source": (
+        "deployments: [{sources: {database: 'postgresql://u:hunter22@h/d'}}]",
+        f"1:36: deployments[0].sources.database: write a mapping of schema; {SECRETS}",
+    ),
+    "names instead of mappings": (
+        "deployments: [prod]",
+        "1:15: deployments[0]: write a mapping of name, airflow, replicas, sources",
+    ),
+    "names of sources": (
+        "deployments:\n- sources: [database]",
+        "2:12: deployments[0].sources: write a mapping of database, health",
+    ),
+    "password in the health URL": (
+        "deployments: [{sources: {health: {url: 'http://u:hunter22@h:8080'}}}]",
+        (
+            "1:40: deployments[0].sources.health.url: secrets never live in the policy: "
+            "write the URL without user, password, ? and #"
+        ),
+    ),
+    "timeout above the default interval": (
+        "collectors: {pools: {timeout: 20s}}",
+        (
+            "1:31: collectors.pools.timeout: the timeout (20s) is longer than the interval (15s): "
+            "lower the timeout or raise the interval"
+        ),
+    ),
+    "interval below the default timeout": (
+        "collectors: {pools: {interval: 2s}}",
+        (
+            "1:32: collectors.pools.interval: the timeout (5s) is longer than the interval (2s): "
+            "lower the timeout or raise the interval"
+        ),
+    ),
+    "value left out": (
+        "collectors:\n  jobs:\n    timeout:\n    interval: 15s",
+        "3:5: collectors.jobs.timeout: write a duration from 100ms to 5m, such as 30s",
+    ),
+    "key given twice": (
+        "collectors:\n  jobs: {}\n  pools: {}\n  jobs: {}",
+        "4:3: `jobs` is given twice, first on line 2: remove one",
+    ),
+    "tab": ("collectors:\n\tjobs: {}", "2:1: not valid YAML: a tab stands where only spaces may: indent with spaces"),
+    "wrong indentation": (
+        "collectors:\n  jobs: {}\n   pools: {}",
+        "3:4: not valid YAML: expected <block end>, but found '<block mapping start>'",
+    ),
+    "colon in a text": (
+        "deployments: a: b",
+        "1:15: not valid YAML: no `:` may stand here: check the indentation, and quote a text that contains `: `",
+    ),
+    "several documents": (
+        "collectors: {}\n---\ncollectors: {}",
+        "2:1: a second YAML document begins: a policy is one document, remove this `---`",
+    ),
+    "not a mapping": ("- deployments", "1:1: a policy is a mapping: write keys, such as `deployments:`"),
+    "alias": ("collectors: *x", "1:13: aliases (`*`) are not supported in a policy: write the value out"),
+    "tag": ("collectors: !!python/name:os.system {}", "1:13: tags (`!`) are not supported in a policy: remove it"),
+    "control character": ("collectors: {}\n# \x07", "2:3: character U+0007 cannot stand in YAML: remove it"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words"), MISTAKES.values(), ids=MISTAKES)
+def test_words(complaints: Complaints, text: str, words: str) -> None:
+    assert complaints(text) == [f"site.yaml:{words}"]
+
+
+def test_all_at_once_in_the_order_of_the_file(complaints: Complaints) -> None:
+    text = """\
+    deployments:
+    - name: a b
+      airflow: {exectuor: LocalExecutor, executor: LocalExecuter}
+    - name: c
+    - name: c
+    collectors:
+      jobs: {interval: 5, interval: 6s}
+      dag_runs: &x {overdue_after: 2d}
+      pools: *x
+    """
+    assert [line.split(": ")[0] for line in complaints(text)] == [
+        "site.yaml:2:9", "site.yaml:3:13", "site.yaml:3:48", "site.yaml:5:9", "site.yaml:7:20", "site.yaml:7:23",
+        "site.yaml:8:13", "site.yaml:8:32", "site.yaml:9:10",
+    ]  # fmt: skip
+
+
+def test_a_bomb_of_aliases_is_refused_at_once(complaints: Complaints) -> None:
+    rows = ["a0: &a0 [x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 40))]
+    assert "anchors (`&`) are not supported" in complaints("\n".join(rows))[1]
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "a: " * 1 + "{a: " * 5000, "- " * 5000, "? " * 5000])
+def test_depth_is_bounded(complaints: Complaints, text: str) -> None:
+    assert complaints(text)[-1].endswith("nested more than 40 deep: no policy needs that")
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"collectors:\n  \xc3\xa4 \xff: {}", "2:5: not UTF-8 text: save the file as UTF-8"),
+    ("collectors: {}".encode("utf-16"), "1:1: not UTF-8 text: save the file as UTF-8"),
+    (b"#" * (1 << 20) + b"\n", "1:1: larger than 1048576 bytes: no policy is, give the path of a policy"),
+])  # fmt: skip
+def test_files_that_are_no_text(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "site.yaml"
+    path.write_bytes(content)
+    with pytest.raises(PolicyError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path}:{words}"
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    paths = {tmp_path / "none.yaml": "no such file or directory", tmp_path: "is a directory", Path("\0"): "not a path"}
+    for path, why in paths.items():
+        with pytest.raises(PolicyError) as caught:
+            load(path)
+        text = f"cannot be read ({why}): give the path of a policy, or none to use the default"
+        assert caught.value.problems == (Problem(str(path), 1, 1, text),)
+
+
+def test_escapes_beyond_unicode(complaints: Complaints) -> None:
+    assert complaints('deployments: "\\UFFFFFFFF"') == [
+        "site.yaml:1:1: not valid YAML: what follows here cannot be read"
+    ]
+    with pytest.raises(PolicyError, match=r"1:1: unknown key: known here are collectors, deployments$"):
+        loads('"\\ud800": 1', "site.yaml")
