@@ -19,12 +19,7 @@ class _Address(click.ParamType[tuple[str, int]]):
 
     name = "host:port"
 
-    def convert(
-        self,
-        value: str | tuple[str, int],
-        param: click.Parameter | None,
-        ctx: click.Context | None,  # noqa: ARG002 (Click's)
-    ) -> tuple[str, int]:
+    def convert(self, value: str | tuple[str, int], *_: object) -> tuple[str, int]:
         if isinstance(value, tuple):
             return value
         host, colon, port = value.rpartition(":")

@@ -182,7 +182,7 @@ ARCHIVE_SIZE = _gauge("tables", "db_archive_size_bytes", "Size of the tables tha
 
 HEALTH_COMPONENT = _gauge(
     "health", "health_component_healthy",
-    "1 if the endpoint calls the component healthy; absent for one that was never seen. It judges only the newest job of each kind.",
+    "1 if the endpoint calls the component healthy; absent for one never seen. Only the newest job of each kind is judged.",
     ("component",),
 )  # fmt: skip
 HEALTH_LATENCY = _gauge("health", "health_latency_seconds", "Time that the health endpoint took to answer.")

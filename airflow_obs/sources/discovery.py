@@ -66,7 +66,10 @@ def health_urls(environment: Environment = os.environ) -> tuple[list[str], bool]
     if named:
         return named, True
     guesses = []
-    for section, host_option, port_option in (("api", "host", "port"), ("webserver", "web_server_host", "web_server_port")):
+    for section, host_option, port_option in (
+        ("api", "host", "port"),
+        ("webserver", "web_server_host", "web_server_port"),
+    ):
         host, port = _option(environment, section, host_option), _option(environment, section, port_option)
         if host or port:
             guesses.append(f"http://{_reachable(host)}:{port or '8080'}")

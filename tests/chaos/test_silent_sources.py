@@ -19,7 +19,6 @@ from tests.airflow_database import AirflowDatabase
 from tests.airflow_schemas import SQLITE_SCHEMAS
 from tests.chaos.conftest import StartExporter
 from tests.conftest import NewDatabase
-from tests.exporter_process import QUICK
 
 REPORT = b'{"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}}'
 
@@ -87,11 +86,8 @@ def test_black_hole_for_a_database_holds_only_its_own_collectors(black_hole: int
 def test_black_hole_for_a_health_endpoint_holds_only_its_own_collector(
     black_hole: int, db: AirflowDatabase, start: StartExporter
 ) -> None:
-    policy = QUICK + (
-        "deployments:\n  - sources:\n      database:\n"
-        f"      health: {{url: 'http://airflow:hunter2@127.0.0.1:{black_hole}'}}\n"
-    )
-    with start(("hunter2",), policy=policy, AIRFLOW_OBS_DB_URL=db.exporter_url) as exporter:
+    url = f"http://airflow:hunter2@127.0.0.1:{black_hole}"
+    with start(("hunter2",), AIRFLOW_OBS_DB_URL=db.exporter_url, AIRFLOW__API__BASE_URL=url) as exporter:
         exporter.until_down("health")
         threads, files = exporter.held()
         exporter.until_tried_again("health", 3)

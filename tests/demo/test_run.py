@@ -171,6 +171,6 @@ def test_a_wrong_address_is_told(address: str) -> None:
 
 def test_addresses_have_urls_that_a_browser_opens() -> None:
     assert exporter.Address("", 80).url == "http://127.0.0.1:80"
-    assert exporter.Address("0.0.0.0", 80).url == "http://127.0.0.1:80"  # noqa: S104
+    assert exporter.Address("0.0.0.0", 80).url == "http://127.0.0.1:80"
     assert exporter.Address("::", 80).url == "http://[::1]:80"
     assert str(exporter.Address("::1", 80)) == "[::1]:80"

@@ -1,0 +1,135 @@
+"""Where the database and the health endpoint are found, and what is said when they are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from airflow_obs.errors import SourceNotConfigured
+from airflow_obs.sources.discovery import airflow_executor, database_schema, database_url, health_urls
+
+SECRET = "p@ss:w/rd%?#"
+ENCODED = "p%40ss%3Aw%2Frd%25%3F%23"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An AIRFLOW_HOME, empty."""
+    return tmp_path
+
+
+def url(home: Path, **settings: str) -> str:
+    """The URL found, with its password."""
+    return database_url({"AIRFLOW_HOME": str(home), **settings}).url.render_as_string(hide_password=False)
+
+
+def test_the_first_setting_wins(home: Path) -> None:
+    (home / "airflow.cfg").write_text("[database]\nsql_alchemy_conn = postgresql://cfg/db\n")
+    secret = home / "secret"
+    secret.write_text("postgresql://file/db\n")
+    settings: dict[str, str] = {}
+    found = [url(home, **settings)]
+    for name, value in (
+        ("AIRFLOW__CORE__SQL_ALCHEMY_CONN", "postgresql://core/db"),
+        ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://database/db"),
+        ("AIRFLOW_OBS_DB_HOST", "parts"),
+        ("AIRFLOW_OBS_DB_URL", "postgresql://ours/db"),
+        ("AIRFLOW_OBS_DB_URL_FILE", str(secret)),
+    ):
+        settings[name] = value
+        found.append(url(home, **settings))
+    hosts = [one.removeprefix("postgresql+psycopg2://").split("/")[0] for one in found]
+    assert hosts == ["cfg", "core", "database", "parts:5432", "ours", "file"]
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("postgres://u:p@h:5433/db", "postgresql+psycopg2://u:p@h:5433/db"),
+        ("postgresql+psycopg2://u:p@h/db?sslmode=require", "postgresql+psycopg2://u:p@h/db?sslmode=require"),
+        ("postgresql+asyncpg://u:p@h/db?ssl=require&prepared_statement_cache_size=0", "postgresql+psycopg2://u:p@h/db?sslmode=require"),
+        ("postgresql+psycopg://h/db", "postgresql+psycopg2://h/db"),
+        (" postgresql://h/db\n", "postgresql+psycopg2://h/db"),
+        (f"postgresql://u:{ENCODED}@h/db", f"postgresql+psycopg2://u:{ENCODED}@h/db"),
+        ("postgresql:///db?host=/run/postgresql", "postgresql+psycopg2:///db?host=/run/postgresql"),
+        ("sqlite:////opt/airflow/airflow.db", "sqlite+pysqlite:////opt/airflow/airflow.db"),
+        ("sqlite+aiosqlite:////opt/airflow/airflow.db?timeout=3", "sqlite+pysqlite:////opt/airflow/airflow.db"),
+    ],
+)  # fmt: skip
+def test_every_spelling_that_airflow_takes(home: Path, written: str, normal: str) -> None:
+    assert url(home, AIRFLOW_OBS_DB_URL=written).replace("%2F", "/") == normal.replace("%2F", "/")
+
+
+def test_parts_are_encoded_by_us(home: Path) -> None:
+    parts = {"AIRFLOW_OBS_DB_HOST": "db", "AIRFLOW_OBS_DB_USER": "me", "AIRFLOW_OBS_DB_PASSWORD": SECRET}
+    found = database_url(
+        {"AIRFLOW_HOME": str(home), **parts, "AIRFLOW_OBS_DB_NAME": "meta", "AIRFLOW_OBS_DB_PORT": "6432"}
+    )
+    assert (found.url.password, found.url.host, found.url.port, found.url.database) == (SECRET, "db", 6432, "meta")
+    (home / "password").write_text(SECRET + "\n")
+    parts["AIRFLOW_OBS_DB_PASSWORD_FILE"] = str(home / "password")
+    assert database_url({"AIRFLOW_HOME": str(home), **parts}).url.password == SECRET
+
+
+def test_airflows_default_database_is_found_beside_its_cfg(home: Path) -> None:
+    (home / "airflow.db").touch()
+    assert url(home) == f"sqlite+pysqlite:///{home}/airflow.db"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "no setting says where"),
+        ({"AIRFLOW_OBS_DB_URL": f"postgresql:/{SECRET}"}, "AIRFLOW_OBS_DB_URL is not a database URL"),
+        ({"AIRFLOW_OBS_DB_URL": f"postgresql://u:{SECRET}@h:port/db"}, "AIRFLOW_OBS_DB_URL is not a database URL"),
+        ({"AIRFLOW_OBS_DB_URL": f"mysql+mysqldb://u:{ENCODED}@h/db"}, "is a mysql URL; this release reads PostgreSQL and SQLite"),
+        ({"AIRFLOW_OBS_DB_URL": "sqlite://"}, "names no file"),
+        ({"AIRFLOW_OBS_DB_URL_FILE": "/nowhere/url"}, "/nowhere/url: No such file or directory"),
+        ({"AIRFLOW_OBS_DB_HOST": "h", "AIRFLOW_OBS_DB_PORT": "pg"}, "AIRFLOW_OBS_DB_PORT is 'pg', not a port number"),
+        ({"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN_CMD": f"echo {SECRET}"}, "is Airflow's to resolve, not ours"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_used_is_said_without_the_password(home: Path, settings: dict[str, str], said: str) -> None:
+    with pytest.raises(SourceNotConfigured) as caught:
+        database_url({"AIRFLOW_HOME": str(home), **settings})
+    assert said in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert ENCODED not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"sql_alchemy_conn = x:{SECRET}\n",
+        f"[database\nsql_alchemy_conn = {SECRET}",
+        "[database]\nsql_alchemy_conn = %(x",
+    ],
+)
+def test_a_broken_cfg_is_named_but_not_quoted(home: Path, text: str) -> None:
+    (home / "airflow.cfg").write_text(text)
+    with pytest.raises(SourceNotConfigured, match=r"airflow\.cfg: cannot be read") as caught:
+        url(home)
+    assert SECRET not in str(caught.value)
+
+
+def test_facts_that_airflow_itself_is_told(home: Path) -> None:
+    (home / "airflow.cfg").write_text("[core]\nexecutor = LocalExecutor\n[database]\nsql_alchemy_schema = af\n")
+    environment = {"AIRFLOW_HOME": str(home)}
+    assert airflow_executor(environment) == "LocalExecutor"
+    assert database_schema(environment) == "af"
+    assert airflow_executor({**environment, "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}) == "CeleryExecutor"
+
+
+def test_where_the_health_endpoint_may_be(home: Path) -> None:
+    here = {"AIRFLOW_HOME": str(home)}
+    assert health_urls(here) == (["http://localhost:8080"], False)
+    assert health_urls({**here, "AIRFLOW__API__PORT": "9090", "AIRFLOW__API__HOST": "0.0.0.0"}) == (
+        ["http://localhost:9090"],
+        False,
+    )
+    assert health_urls({**here, "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "10.0.0.7"}) == (["http://10.0.0.7:8080"], False)
+    assert health_urls({**here, "AIRFLOW__API__BASE_URL": "https://airflow.example.com/af"}) == (
+        ["https://airflow.example.com/af"],
+        True,
+    )

@@ -1,0 +1,131 @@
+"""What must hold for the whole: one place for metric names, one sentence per module, documents in step."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from airflow_obs.catalog import metrics
+from airflow_obs.collectors.registry import collectors
+from airflow_obs.exporter.board import Board
+from airflow_obs.exporter.exposition import render
+from airflow_obs.exporter.run import jobs
+from airflow_obs.model import PREFIX
+from airflow_obs.policy import load
+from airflow_obs.sources.health import Answer
+from tests.airflow_database import AirflowDatabase
+from tests.airflow_schemas import POSTGRESQL_SCHEMAS, ROOT
+from tests.collectors.collected import collector, everything
+from tests.conftest import NewDatabase
+from tests.exporter.pages import Page
+from tests.states import (
+    a_dag,
+    a_live_scheduler,
+    a_log_row,
+    a_running_dag_run,
+    a_task_instance_queued,
+)
+
+PACKAGE = ROOT / "airflow_obs"
+MODULES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
+POLICY = load(None)
+
+
+def a_busy_airflow(db: AirflowDatabase) -> None:
+    """At least one row for each metric."""
+    moment = datetime.now(UTC) - timedelta(minutes=1)
+    a_dag(db, "parsed", last_parsed=moment, parse_duration=1.5, next_run_due=moment)
+    a_live_scheduler(db, heartbeat=moment)
+    a_running_dag_run(db, started=moment)
+    a_task_instance_queued(db, queued_at=moment)
+    a_log_row(db, dttm=moment)
+
+
+def test_the_names_exposed_are_the_names_of_the_catalogue(new_database: NewDatabase) -> None:
+    exposed: set[str] = set()
+    for schema in POSTGRESQL_SCHEMAS:
+        db = new_database(schema)
+        a_busy_airflow(db)
+        db.execute("ANALYZE")
+        # A transaction of our own role, which it may see without pg_read_all_stats.
+        assert db.exporter_url
+        db.execute("GRANT pg_read_all_stats TO airflow_obs")
+        with db.engine.connect() as session:
+            session.exec_driver_sql("SELECT 1")
+            exposed |= {reading.metric.name for reading in everything(db).readings}
+        db.execute("REVOKE pg_read_all_stats FROM airflow_obs")
+    health = collector("health")
+    report = health.read(lambda: Answer({"scheduler": {"status": "healthy"}}, 0.1))
+    exposed |= {reading.metric.name for reading in health.samples(report)}
+    own = Page(Board("airflow", jobs(POLICY, POLICY.deployment(None))).snapshot.text.decode())
+    exposed |= {name for name in own.names if name.startswith(PREFIX)} | {metrics.SOURCE_UP.name}
+    assert exposed == metrics.NAMES
+
+
+def test_every_metric_has_a_collector_and_every_collector_a_metric() -> None:
+    assert {metric.collector for metric in metrics.ALL} == {one.name for one in collectors(POLICY.collectors)} | {
+        "exporter"
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_says_in_one_sentence_what_it_is_for(path: Path) -> None:
+    text = ast.get_docstring(ast.parse((ROOT / path).read_text()))
+    assert text, f"{path} has no docstring"
+    summary = text.split("\n\n")[0]
+    assert summary.endswith((".", ":")), summary
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "metrics.py"], ids=str)
+def test_only_the_catalogue_spells_a_metric_name(path: Path) -> None:
+    text = (ROOT / path).read_text()
+    names = [metric.name for metric in metrics.ALL] + [metric.name.removeprefix(PREFIX) for metric in metrics.ALL]
+    quoted = {node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)}
+    # Words of everyday speech among the names, as "dags" or "import_errors", are also field and table names.
+    assert not {name for name in names if name.startswith(PREFIX) and name in text}
+    assert not {name for name in names if name.count("_") > 2 and name in quoted}
+
+
+def test_the_readme_lists_every_metric_and_no_other() -> None:
+    readme = (ROOT / "README.md").read_text()
+    listed = {word.strip("`") for word in readme.split() if word.strip("`,.").startswith(PREFIX)}
+    listed = {word.split("{")[0].rstrip("`,.") for word in listed}
+    assert listed == metrics.NAMES
+
+
+def test_the_readme_shows_the_rooms_as_they_are() -> None:
+    readme = (ROOT / "README.md").read_text()
+    rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
+    assert {room for room in rooms if f"`airflow_obs/{room}/`" not in readme} == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_files_stay_small(path: Path) -> None:
+    assert len((ROOT / path).read_text().splitlines()) <= 400
+
+
+def test_help_needs_neither_a_database_nor_a_web_server() -> None:
+    code = (
+        "import sys; sys.argv = ['airflow-obs', '--help']\n"
+        "from airflow_obs.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"sqlalchemy", "psycopg2", "tornado", "requests", "prometheus_client", "pydantic", "ruamel"}
+    assert not heavy & set(ast.literal_eval(done.stderr))
+
+
+def test_a_page_names_the_deployment_on_every_line() -> None:
+    page = render(
+        (metric.sample(1, **dict.fromkeys(metric.labels, "x")) for metric in metrics.ALL if not metric.buckets), "blue"
+    )
+    lines = [line for line in page.text.decode().splitlines() if not line.startswith("#")]
+    assert lines
+    assert all('{airflow="blue"' in line for line in lines)
