@@ -23,6 +23,8 @@ from tests.exporter.pages import Page
 COMMAND = (sys.executable, "-m", "airflow_obs")
 COLLECTORS = ("jobs", "task_instances", "dag_runs", "dag_processing", "pools", "database", "tables", "health")
 OF_THE_DATABASE = COLLECTORS[:-1]
+IN_PASSING = 3
+"""Files (or threads) that come and go; a leak of one per failure is more after a few rounds."""
 QUICK = "collectors:\n" + "".join(f"  {name}: {{interval: 1s, timeout: 1s}}\n" for name in COLLECTORS)
 """A policy under which a test need not wait long; the rest of it is the default."""
 
@@ -119,9 +121,19 @@ class Exporter:
             f"{collector} is tried {times} times more",
         )
 
+    def until_collected_again(self, collector: str) -> Page:
+        """Poll until the collector has succeeded once more."""
+        moment = metrics.COLLECTOR_LAST_SUCCESS.name
+        before = self.page().value(moment, collector=collector)
+        return self.until(lambda page: page.value(moment, collector=collector) > before, f"{collector} succeeds again")
+
     def until_said(self, text: str) -> None:
         """Poll the log for that text."""
         eventually(lambda: text in self.log, f"the log says {text!r}: {self.log[-2000:]}")
+
+    def leaked_since(self, before: tuple[int, int]) -> bool:
+        """Whether it holds more than then, beyond what a connection under way or a request being answered takes."""
+        return any(now > then + IN_PASSING for now, then in zip(self.held(), before, strict=True))
 
     def held(self) -> tuple[int, int]:
         """How many threads and open files it has."""

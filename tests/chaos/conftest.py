@@ -60,9 +60,9 @@ def start(server: Server, tmp_path: Path) -> StartExporter:
         more = {} if policy is None else {"policy": policy}
         with exporter(tmp_path, variables, secrets=secrets, **more) as running:
             yield running
-            if server.runs:
+            if server.answers:
                 eventually(lambda: server.sessions() <= 1, "at most one session")
-        if server.runs:
+        if server.answers:
             eventually(lambda: server.sessions() == 0, "no session stays")
 
     return start

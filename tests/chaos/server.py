@@ -66,6 +66,11 @@ class Server:
             self._control("stop", "-m", "fast")
 
     @property
+    def answers(self) -> bool:
+        """Whether it runs and is not frozen."""
+        return self.runs and self._postmaster.status() != psutil.STATUS_STOPPED
+
+    @property
     def runs(self) -> bool:
         """Whether it is there."""
         try:

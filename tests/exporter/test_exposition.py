@@ -82,7 +82,7 @@ def test_distribution(parse: Parse) -> None:
 
 
 def test_kinds_and_help(parse: Parse) -> None:
-    readings = [GAUGE.sample(1, place="x"), HISTOGRAM.distribution([0, 0, 0, 0], 0, place="x")]
+    readings: list[Reading] = [GAUGE.sample(1, place="x"), HISTOGRAM.distribution([0, 0, 0, 0], 0, place="x")]
     families = {family.name: family for family in parse(render(readings, "a")).families}
     assert families["airflow_obs_temperature"].type == "gauge"
     assert families["airflow_obs_temperature"].documentation == GAUGE.help

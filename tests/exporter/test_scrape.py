@@ -60,7 +60,7 @@ def test_broken_collector_fails_alone_and_shows_no_password(caplog: pytest.LogCa
 )
 @pytest.mark.usefixtures("caplog")
 def test_what_would_spoil_the_page_fails_its_collector(readings: list[Reading], said: str) -> None:
-    outcome = run(job("pools", gives(*readings)))  # type: ignore[arg-type]
+    outcome = run(job("pools", gives(*readings)))
     assert outcome.error is not None
     assert said in outcome.error
     assert outcome.readings == ()

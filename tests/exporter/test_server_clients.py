@@ -105,7 +105,7 @@ def test_client_that_does_not_read_is_cut_off(board: Board) -> None:
 
 def _held(port: int) -> bool:
     """Whether this process, which is also the server's, holds the server's end of the connection from that port."""
-    return any(found.raddr and found.raddr.port == port for found in psutil.Process().net_connections("tcp4"))
+    return any(found.raddr[1:] == (port,) for found in psutil.Process().net_connections("tcp4"))
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /metr", b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: "])
