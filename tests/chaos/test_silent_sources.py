@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sqlite3
 import threading
@@ -75,7 +74,7 @@ def test_black_hole_for_a_database_holds_only_its_own_collectors(black_hole: int
     ):
         exporter.until_down()
         held = exporter.held()
-        page = exporter.until_tried_again("jobs", 5)
+        page = exporter.until_tried_again("jobs", 4)
         assert not exporter.leaked_since(held)
         assert exporter.log.count("WARNING") == 1
         assert "no answer in time" in exporter.log
@@ -90,7 +89,7 @@ def test_black_hole_for_a_health_endpoint_holds_only_its_own_collector(
     with start(("hunter2",), AIRFLOW_OBS_DB_URL=db.exporter_url, AIRFLOW__API__BASE_URL=url) as exporter:
         exporter.until_down("health")
         held = exporter.held()
-        exporter.until_tried_again("health", 5)
+        exporter.until_tried_again("health", 4)
         page = exporter.until_well()
         assert not exporter.leaked_since(held)
         assert page.value(metrics.SOURCE_UP.name, source="health") == 0
@@ -138,7 +137,7 @@ def test_sqlite_file_that_comes_is_locked_replaced_and_goes(
 
         file.unlink()
         exporter.until_down()
-        exporter.until_tried_again("jobs", 5)
+        exporter.until_tried_again("jobs", 4)
         assert not exporter.leaked_since(held)
 
         file.write_text("This is not a database, though it is long enough to be mistaken for one." * 50)
@@ -148,6 +147,6 @@ def test_sqlite_file_that_comes_is_locked_replaced_and_goes(
 def _take(db: AirflowDatabase, file: Path) -> None:
     """Move the file of `db` to `file` in one step, as a restored backup comes."""
     db.engine.dispose()
-    path = str(db.engine.url.database)
-    Path(f"{path}.bak").write_bytes(Path(path).read_bytes())
-    os.replace(f"{path}.bak", file)  # noqa: PTH105
+    restored = file.with_suffix(".restored")
+    restored.write_bytes(Path(str(db.engine.url.database)).read_bytes())
+    restored.replace(file)
