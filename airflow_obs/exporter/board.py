@@ -15,6 +15,7 @@ from prometheus_client import ProcessCollector
 
 from airflow_obs import __version__
 from airflow_obs.catalog import metrics
+from airflow_obs.errors import redact
 from airflow_obs.exporter.exposition import Page, render
 from airflow_obs.exporter.scrape import Job, Run
 from airflow_obs.model import Reading
@@ -129,6 +130,8 @@ class Board:
             # What several collectors meet alike, as in a database that is not Airflow's, is worth one line too.
             known = run.error in self._said.values()
             log.log(logging.DEBUG if known else logging.WARNING, "%s: failed: %s", who, run.error)
+            if run.bug:
+                log.error("%s: this is a bug of the exporter, please report it: %s", who, redact(run.bug))
             self._said[who] = run.error
         # A source that answers is up again, even if all it says is no.
         well = [source] * (run.source_up is True) + [collector] * run.succeeded

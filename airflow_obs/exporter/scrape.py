@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -15,8 +15,6 @@ from airflow_obs.collectors.collector import AnyCollector
 from airflow_obs.errors import SourceError, SourceNotConfigured, SourceUnreachable, redact
 from airflow_obs.model import Reading
 from airflow_obs.policy.model import CollectorPolicy
-
-log = logging.getLogger(__name__)
 
 
 class Source(Protocol):
@@ -56,6 +54,8 @@ class Run:
     error: str | None = None
     source_up: bool | None = True
     """None: there is no such source, as far as anybody knows."""
+    bug: str | None = None
+    """The traceback of what no collector should raise."""
 
     @property
     def succeeded(self) -> bool:
@@ -68,6 +68,7 @@ def run(job: Job, because: str | None = None) -> Run:
     readings: tuple[Reading, ...] = ()
     dropped: Counter[str] = Counter()
     error, source_up = because, because is None
+    bug: str | None = None
     try:
         if because is None:
             with job.source.session(job.policy.timeout) as session:
@@ -75,12 +76,12 @@ def run(job: Job, because: str | None = None) -> Run:
             readings, dropped = _kept(job, job.collector.samples(rows))
     except SourceError as failure:
         error, source_up = str(failure), not isinstance(failure, SourceUnreachable | SourceNotConfigured)
-    except Exception as failure:
-        log.exception("%s: the collector is broken; please report this", job.name)
+    except Exception as failure:  # noqa: BLE001 (the boundary: a broken collector must not take the others with it)
         error, source_up = redact(f"{type(failure).__name__}: {failure}"), True
+        bug = traceback.format_exc()
     return Run(
         job.name, job.source.name, started, time.monotonic() - clock, readings, dropped, error,
-        source_up if job.source.known else None,
+        source_up if job.source.known else None, bug,
     )  # fmt: skip
 
 

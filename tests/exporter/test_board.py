@@ -183,6 +183,16 @@ def test_failure_is_said_once_until_it_changes(exporter: Exporter, said: pytest.
     ]
 
 
+def test_traceback_of_a_bug_is_said_once_and_without_passwords(
+    exporter: Exporter, said: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        exporter.fail("pools", KeyError("postgresql://airflow:hunter2@db/airflow"))
+    assert said.text.count("this is a bug of the exporter") == 1
+    assert "Traceback" in said.text
+    assert "hunter2" not in said.text
+
+
 def test_source_that_is_down_is_said_once_for_all_its_collectors(
     exporter: Exporter, said: pytest.LogCaptureFixture
 ) -> None:
