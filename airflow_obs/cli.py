@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from airflow_obs import __version__
-from airflow_obs.errors import AirflowObsError, UsageError, redact
+from airflow_obs.errors import AirflowObsError, PolicyError, redact
 
 DEFAULT_PORT = 10912
 
@@ -131,6 +131,7 @@ def main() -> None:
     try:
         cli(prog_name="airflow-obs")
     except AirflowObsError as error:
-        kind = "airflow-obs" if isinstance(error, UsageError) else "airflow-obs: error"
-        click.echo("\n".join(f"{kind}: {line}" for line in str(error).splitlines()), err=True)
+        # A policy's problems begin with file:line:col, where editors look for it.
+        prefix = "" if isinstance(error, PolicyError) else "airflow-obs: "
+        click.echo("\n".join(prefix + line for line in str(error).splitlines()), err=True)
         sys.exit(2)

@@ -14,14 +14,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_USERINFO = re.compile(r"(?<=://)([^:/@\s]*):[^/\s]*@")
+_USERINFO = re.compile(r"(?<=://)([^:/@\s]*):[^\s]*@")
 _PASSWORD_SETTING = re.compile(r"(?i)(\bpassword['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)")
 
 
 def redact(text: str, *secrets: str | None) -> str:
-    """`text` without the passwords of URLs and settings in it, and without any of `secrets`."""
+    """`text` without the passwords of URLs and settings in it, and without any of `secrets`.
+
+    Secrets are looked for as whole words: blanking a short one inside of words would spoil the text, and thereby show it.
+    """
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = text.replace(secret, "***")
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     return _PASSWORD_SETTING.sub(r"\1***", _USERINFO.sub(r"\1:***@", text))
 
 

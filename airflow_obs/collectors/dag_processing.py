@@ -10,10 +10,9 @@ from pathlib import PurePosixPath
 import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
+from airflow_obs.collectors.live import active_dags
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import CollectorPolicy
 from airflow_obs.sources.database import Session
-from airflow_obs.sources.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,6 @@ class DagProcessing:
     name = "dag_processing"
     source = "database"
 
-    def __init__(self, policy: CollectorPolicy) -> None:
-        self._policy = policy
-
     def read(self, db: Session) -> DagProcessingState:
         errors = db.one(sa.select(sa.func.count(db.schema.table("import_error").c.id)))
         return DagProcessingState(errors[0], _counts(db), _files(db))
@@ -68,16 +64,9 @@ class DagProcessing:
             yield metrics.PARSE_DURATION.sample(file.parse_seconds, dag_file=file.path)
 
 
-def active(schema: Schema, dag: sa.TableClause) -> sa.ColumnElement[bool]:
-    """DAGs that are still in a file: 3.0 turned is_active round into is_stale."""
-    if schema.has("dag", "is_stale"):
-        return dag.c.is_stale.is_(sa.false())
-    return dag.c.is_active.is_(sa.true())
-
-
 def _counts(db: Session) -> Counts:
     dag = db.schema.table("dag")
-    here = active(db.schema, dag)
+    here = active_dags(db.schema, dag)
     paused = sa.and_(here, dag.c.is_paused.is_(sa.true()))
     parsed = sa.case((here, dag.c.last_parsed_time))
     total, present, on_hold, oldest, newest = db.one(
@@ -100,7 +89,7 @@ def _files(db: Session) -> list[DagFile]:
     seconds = sa.func.max(dag.c.last_parse_duration)
     statement = (
         sa.select(dag.c.relative_fileloc, dag.c.fileloc, seconds)
-        .where(active(db.schema, dag), dag.c.last_parse_duration.is_not(None))
+        .where(active_dags(db.schema, dag), dag.c.last_parse_duration.is_not(None))
         .group_by(dag.c.relative_fileloc, dag.c.fileloc)
     )
     slowest: dict[str, float] = {}

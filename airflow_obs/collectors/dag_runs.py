@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import UNFINISHED_RUN_STATES
-from airflow_obs.collectors.dag_processing import active
+from airflow_obs.collectors.live import active_dags
 from airflow_obs.model import Reading
 from airflow_obs.policy.model import DagRunsPolicy
 from airflow_obs.sources.database import Session
@@ -84,7 +84,7 @@ def _groups(db: Session) -> list[Group]:
 def _due(db: Session, grace: timedelta) -> Due:
     dag = db.schema.table("dag")
     due = dag.c.next_dagrun_create_after
-    wanted = [active(db.schema, dag), dag.c.is_paused.is_(sa.false())]
+    wanted = [active_dags(db.schema, dag), dag.c.is_paused.is_(sa.false())]
     # A DAG at its max_active_runs is waiting for itself: 3.2+ says so in a column, earlier releases clear the due moment.
     if db.schema.has("dag", "exceeds_max_non_backfill"):
         wanted.append(sa.func.coalesce(dag.c.exceeds_max_non_backfill, sa.false()).is_(sa.false()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog import airflow, metrics
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import CollectorPolicy
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Moment
 
@@ -44,14 +43,13 @@ class DatabaseServer:
     name = "database"
     source = "database"
 
-    def __init__(self, policy: CollectorPolicy, executor: str | None = None) -> None:
-        self._policy = policy
-        self._executor = executor
+    def __init__(self, find_executor: Callable[[], str | None] = lambda: None) -> None:
+        self._find_executor = find_executor
 
     def read(self, db: Session) -> Server:
         size, version = db.one(_POSTGRESQL_SIZE if db.kind == "postgresql" else _SQLITE_SIZE)
         activity = _activity(db) if db.kind == "postgresql" else None
-        return Server(db.kind, version, db.schema.revision, self._executor or _executor(db), size, activity)
+        return Server(db.kind, version, db.schema.revision, self._find_executor() or _executor(db), size, activity)
 
     def samples(self, server: Server) -> Iterator[Reading]:
         yield metrics.AIRFLOW_INFO.sample(
@@ -119,7 +117,8 @@ _POSTGRESQL_SESSIONS = sa.text("""
 """).columns(began=Moment())
 _POSTGRESQL_LIMITS = sa.text("""
     SELECT pg_catalog.current_setting('max_connections')::int
-               - pg_catalog.current_setting('superuser_reserved_connections')::int AS connections_max,
+               - pg_catalog.current_setting('superuser_reserved_connections')::int
+               - COALESCE(pg_catalog.current_setting('reserved_connections', true), '0')::int AS connections_max,
            (SELECT count(DISTINCT pid) FROM pg_catalog.pg_locks WHERE NOT granted AND pid IN
                (SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database())) AS blocked,
            (SELECT pg_catalog.age(datfrozenxid) FROM pg_catalog.pg_database

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from airflow_obs.catalog import metrics
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import CollectorPolicy
 from airflow_obs.sources.health import Answer
 
 
@@ -32,9 +31,6 @@ class Health:
 
     name = "health"
     source = "health"
-
-    def __init__(self, policy: CollectorPolicy) -> None:
-        self._policy = policy
 
     def read(self, ask: Callable[[], Answer | None]) -> Report | None:
         """None while there is no endpoint to speak of."""

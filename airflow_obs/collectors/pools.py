@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
-from airflow_obs.collectors.task_instances import current
+from airflow_obs.collectors.live import current_tries
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import CollectorPolicy
 from airflow_obs.sources.database import Session
 
 _STATES = ("running", "queued", "deferred", "scheduled")
@@ -41,9 +40,6 @@ class Pools:
     name = "pools"
     source = "database"
 
-    def __init__(self, policy: CollectorPolicy) -> None:
-        self._policy = policy
-
     def read(self, db: Session) -> list[Pool]:
         pool = db.schema.table("slot_pool")
         # Before 2.7 a deferred task never counts.
@@ -71,7 +67,7 @@ def _asked_slots(db: Session) -> dict[tuple[str, str], int]:
     ti = db.schema.table("task_instance")
     statement = (
         sa.select(ti.c.pool, ti.c.state, sa.func.sum(ti.c.pool_slots).label("slots"))
-        .where(ti.c.state.in_(_STATES), current(db.schema, ti))
+        .where(ti.c.state.in_(_STATES), current_tries(db.schema, ti))
         .group_by(ti.c.pool, ti.c.state)
     )
     return {(row.pool, row.state): int(row.slots) for row in db.rows(statement)}

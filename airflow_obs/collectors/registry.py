@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from airflow_obs.collectors.collector import AnyCollector
 from airflow_obs.collectors.dag_processing import DagProcessing
 from airflow_obs.collectors.dag_runs import DagRuns
@@ -14,16 +16,16 @@ from airflow_obs.collectors.task_instances import TaskInstances
 from airflow_obs.policy.model import Collectors
 
 
-def collectors(policy: Collectors, executor: str | None = None) -> list[AnyCollector]:
-    """Every enabled collector, in the order in which they run; `executor` is Airflow's, where a setting names it."""
+def collectors(policy: Collectors, find_executor: Callable[[], str | None] = lambda: None) -> list[AnyCollector]:
+    """Every enabled collector, in the order in which they run; `find_executor` gives Airflow's, where a setting names it."""
     every: list[AnyCollector] = [
         Jobs(policy.jobs),
-        TaskInstances(policy.task_instances),
+        TaskInstances(),
         DagRuns(policy.dag_runs),
-        DagProcessing(policy.dag_processing),
-        Pools(policy.pools),
-        DatabaseServer(policy.database, executor),
-        Tables(policy.tables),
-        Health(policy.health),
+        DagProcessing(),
+        Pools(),
+        DatabaseServer(find_executor),
+        Tables(),
+        Health(),
     ]
     return [collector for collector in every if policy.by_name()[collector.name].enabled]

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import ARCHIVE_PREFIX, RECENCY_COLUMNS
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import CollectorPolicy
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Moment, Schema
 
@@ -45,9 +44,6 @@ class Tables:
 
     name = "tables"
     source = "database"
-
-    def __init__(self, policy: CollectorPolicy) -> None:
-        self._policy = policy
 
     def read(self, db: Session) -> list[Table]:
         tables = _postgresql(db) if db.kind == "postgresql" else _sqlite(db)

@@ -11,10 +11,11 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import NO_STATE, UNFINISHED_STATES
+from airflow_obs.collectors.live import current_tries
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import CollectorPolicy
 from airflow_obs.sources.database import Session
-from airflow_obs.sources.schema import Schema
+
+_LABELS = ("state", "queue", "pool", "executor")
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,6 @@ class TaskInstances:
     name = "task_instances"
     source = "database"
 
-    def __init__(self, policy: CollectorPolicy) -> None:
-        self._policy = policy
-
     def read(self, db: Session) -> Unfinished:
         return Unfinished(_groups(db), _waits(db))
 
@@ -76,32 +74,32 @@ class TaskInstances:
             yield metrics.TASK_QUEUE_WAIT.distribution(wait.counts, wait.total, queue=wait.queue)
 
 
-def current(schema: Schema, ti: sa.TableClause) -> sa.ColumnElement[bool]:
-    """Only what runs or will run: 3.4 keeps archived tries in task_instance, with working_set NULL."""
-    return ti.c.working_set.is_(sa.true()) if schema.has("task_instance", "working_set") else sa.true()
-
-
 def _groups(db: Session) -> list[Group]:
     ti = db.schema.table("task_instance")
-    alike = [ti.c[name] for name in ("state", "queue", "pool", "executor") if db.schema.has("task_instance", name)]
+    # NULL and '' are one label value, and may not become two series.
+    alike = {
+        name: _named(ti.c[name], "" if name == "executor" else NO_STATE)
+        for name in _LABELS
+        if db.schema.has(ti.name, name)
+    }
     entered = {"queued": ti.c.queued_dttm}
     # updated_at is when the scheduler made it `scheduled`, unless something else touched the row since.
-    if scheduled := next((c for c in ("scheduled_dttm", "updated_at") if db.schema.has("task_instance", c)), None):
+    if scheduled := next((c for c in ("scheduled_dttm", "updated_at") if db.schema.has(ti.name, c)), None):
         entered["scheduled"] = ti.c[scheduled]
     statement = (
         sa.select(
-            *alike,
+            *(column.label(name) for name, column in alike.items()),
             sa.func.count().label("count_"),
             *(sa.func.min(column).label(state) for state, column in entered.items()),
         )
-        .where(sa.or_(ti.c.state.in_(UNFINISHED_STATES), ti.c.state.is_(None)), current(db.schema, ti))
-        .group_by(*alike)
+        .where(sa.or_(ti.c.state.in_(UNFINISHED_STATES), ti.c.state.is_(None)), current_tries(db.schema, ti))
+        .group_by(*alike.values())
     )
     return [
         Group(
-            state=row.state or NO_STATE,
-            queue=row.queue or "none",
-            pool=row.pool or "none",
+            state=row.state,
+            queue=row.queue,
+            pool=row.pool,
             executor=getattr(row, "executor", None) or None,
             count=row.count_,
             oldest=getattr(row, row.state) if row.state in entered else None,
@@ -110,26 +108,31 @@ def _groups(db: Session) -> list[Group]:
     ]
 
 
+def _named(column: sa.ColumnClause[str], otherwise: str) -> sa.ColumnElement[str]:
+    return sa.func.coalesce(sa.func.nullif(column, ""), sa.literal(otherwise, literal_execute=True))
+
+
 def _waits(db: Session) -> list[Wait]:
     ti = db.schema.table("task_instance")
+    queue = _named(ti.c.queue, "none")
     waited_at_most = [
         sa.func.sum(sa.case((ti.c.queued_dttm >= db.now - timedelta(seconds=bound), 1), else_=0)).label(f"upto_{i}")
         for i, bound in enumerate(metrics.TASK_QUEUE_WAIT.buckets)
     ]
     statement = (
         sa.select(
-            ti.c.queue,
+            queue,
             sa.func.count().label("count_"),
             sa.func.sum(sa.extract("epoch", ti.c.queued_dttm)).label("epochs"),
             *waited_at_most,
         )
-        .where(ti.c.state == "queued", ti.c.queued_dttm.is_not(None), current(db.schema, ti))
-        .group_by(ti.c.queue)
+        .where(ti.c.state == "queued", ti.c.queued_dttm.is_not(None), current_tries(db.schema, ti))
+        .group_by(queue)
     )
     waits = []
     for row in db.rows(statement):
         upto = [0, *row[3:], row.count_]
         counts = [int(more - fewer) for fewer, more in pairwise(upto)]
         total = row.count_ * db.now.timestamp() - float(row.epochs)
-        waits.append(Wait(row.queue or "none", counts, max(total, 0.0)))
+        waits.append(Wait(row[0], counts, max(total, 0.0)))
     return waits

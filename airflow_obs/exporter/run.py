@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from airflow_obs.collectors.registry import collectors
+from airflow_obs.errors import UsageError
 from airflow_obs.exporter.board import Board
 from airflow_obs.exporter.scrape import Job, Source, Worker, run_all
 from airflow_obs.exporter.server import Server
@@ -33,7 +34,10 @@ GC_THRESHOLDS = (50_000, 20, 100)
 
 
 def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = None) -> list[Job]:
-    """The enabled collectors of a deployment's sources. Raises nothing: a source that is not there fails when it is asked."""
+    """The enabled collectors of a deployment's sources. Raises UsageError if that is none at all.
+
+    A source that is not there is no error here: it fails when it is asked.
+    """
     sources: dict[str, Source] = {}
     if database := deployment.sources.database:
         schema = database.schema_name
@@ -41,11 +45,17 @@ def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = 
     if health := deployment.sources.health:
         sources["health"] = HealthEndpoint(_health_urls(health.url))
     by_name = policy.collectors.by_name()
-    return [
+    chosen = [
         Job(collector, by_name[collector.name], sources[collector.source])
-        for collector in collectors(policy.collectors, _executor(deployment))
+        for collector in collectors(policy.collectors, _find_executor(deployment))
         if collector.source in sources
     ]
+    if not chosen:
+        raise UsageError(
+            f"policy: deployment {deployment.name} has no enabled collector for any of its sources ({', '.join(sources)}), so "
+            "there is nothing to export: enable one under `collectors`"
+        )
+    return chosen
 
 
 def once(policy: Policy, deployment: Deployment) -> int:
@@ -113,6 +123,6 @@ def _health_urls(url: str) -> Callable[[], tuple[list[str], bool]]:
     return discovery.health_urls if url == "auto" else lambda: ([url], True)
 
 
-def _executor(deployment: Deployment) -> str | None:
+def _find_executor(deployment: Deployment) -> Callable[[], str | None]:
     named = deployment.airflow.executor
-    return discovery.airflow_executor() if named == "auto" else named
+    return discovery.airflow_executor if named == "auto" else lambda: named

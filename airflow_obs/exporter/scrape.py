@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -92,17 +92,21 @@ def _kept(job: Job, readings: Iterable[Reading]) -> tuple[tuple[Reading, ...], C
     """
     kept: dict[tuple[str, tuple[tuple[str, str], ...]], Reading] = {}
     families: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
     for reading in readings:
         metric = reading.metric
         if metric.collector != job.name:
             raise ValueError(f"collector {job.name} gave {metric.name}, which belongs to {metric.collector}")
         if (metric.name, reading.labels) in kept:
             raise ValueError(f"collector {job.name} gave {metric.name}{dict(reading.labels)} twice")
-        families[metric.name] += 1
-        if families[metric.name] <= job.policy.max_series:
+        # A distribution is a series for each bucket, +Inf, count and sum.
+        weight = len(metric.buckets) + 3 if metric.buckets else 1
+        if families[metric.name] + weight <= job.policy.max_series:
+            families[metric.name] += weight
             kept[metric.name, reading.labels] = reading
-    dropped = Counter({name: count - job.policy.max_series for name, count in families.items()})
-    return tuple(kept.values()), +dropped
+        else:
+            dropped[metric.name] += weight
+    return tuple(kept.values()), dropped
 
 
 class Worker(threading.Thread):
@@ -119,17 +123,23 @@ class Worker(threading.Thread):
         self._stop_asked = stop
 
     def run(self) -> None:
-        due = dict.fromkeys(range(len(self._jobs)), time.monotonic())
+        due = {job.name: time.monotonic() for job in self._jobs}
+        waiting: set[str] = set()
         while not self._stop_asked.is_set():
             now = time.monotonic()
-            batch = [index for index in due if due[index] <= now]
-            for index in batch:
-                due[index] = now + self._jobs[index].policy.interval
-            self._run([self._jobs[index] for index in batch])
+            batch = [job for job in self._jobs if due[job.name] <= now]
+            due |= {job.name: now + job.policy.interval for job in batch}
+            answered = False
+            for outcome in self._run(batch):
+                (waiting.add if outcome.source_up is False else waiting.discard)(outcome.collector)
+                answered = answered or outcome.source_up is True
+            if answered:
+                # The source is back: those that it failed need not wait for their turn, which may be minutes away.
+                due |= dict.fromkeys(waiting, now)
             self._stop_asked.wait(max(0.0, min(due.values()) - time.monotonic()))
         self._jobs[0].source.close()
 
-    def _run(self, batch: Sequence[Job]) -> None:
+    def _run(self, batch: Sequence[Job]) -> Iterator[Run]:
         unreachable: str | None = None
         for job in batch:
             if self._stop_asked.is_set():
@@ -140,6 +150,7 @@ class Worker(threading.Thread):
             if outcome.source_up is False:
                 unreachable = outcome.error
             self._report(outcome)
+            yield outcome
 
 
 def run_all(jobs: Sequence[Job]) -> list[Run]:

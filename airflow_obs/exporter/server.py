@@ -8,6 +8,11 @@ Python without further dependencies.
 from __future__ import annotations
 
 import asyncio
+import copy
+import errno
+import logging
+import re
+import resource
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +20,10 @@ from typing import Any, ClassVar
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, gzip_accepted
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPConnection, HTTPMessageDelegate
+from tornado.ioloop import IOLoop
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
@@ -27,11 +35,22 @@ from airflow_obs.exporter.front_page import front_page
 MAX_HEADER_BYTES = 16_384
 MAX_BODY_BYTES = 65_536
 MAX_CONNECTIONS = 800
-"""Below the 1024 open files that a process usually may have, so that the sources can still be reached."""
+MIN_CONNECTIONS = 8
+MAX_FILES = 1024
+"""Open files that this process asks for, if it may have them: enough for the connections and for what follows."""
+SPARE_FILES = 100
+"""Kept from the connections, so that the sources can still be reached."""
 SEND_BUFFER_BYTES = 131_072
 """Of the kernel, for each client; left to itself it would take megabytes for one that reads nothing."""
+HEAD_SECONDS = 10.0
+"""Who has just connected has this long to send the head of a request."""
 IDLE_SECONDS = 75.0
-"""A client has this long to send a request, and then to read the answer; longer than any scrape interval in use."""
+"""A client has this long to read an answer, and then to send another request; longer than any scrape interval in use."""
+ACCEPT_AGAIN_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+_NO_GZIP = re.compile(r";\s*q\s*=\s*0(\.0*)?\s*(,|$)")
 
 
 class _Handler(RequestHandler):
@@ -72,7 +91,7 @@ class _Metrics(_Handler):
     async def get(self) -> None:
         snapshot = self.board.snapshot
         content_type = _content_type(self.request.headers.get("Accept", ""))
-        zipped = gzip_accepted(self.request.headers.get("Accept-Encoding", ""))
+        zipped = _gzip_accepted(self.request.headers.get("Accept-Encoding", ""))
         self.set_header("Content-Type", content_type)
         self.set_header("Vary", "Accept, Accept-Encoding")
         if zipped:
@@ -119,19 +138,31 @@ class _NotFound(_Handler):
 
 
 class _Bounded(HTTPServer):
-    """Hangs up on those who come when MAX_CONNECTIONS are open."""
+    """Hangs up on one for every one who comes when `room` connections are open, so that a scraper always gets in.
 
-    open = 0
+    That is the client who has sent no request for longest, or if all are being answered, the first of them.
+    """
+
+    room = MAX_CONNECTIONS
+    head_seconds = HEAD_SECONDS
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        super().initialize(*args, **kwargs)
+        self._turns: dict[IOStream, None] = {}  # in the order in which they came, or were last answered
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        if self.open >= MAX_CONNECTIONS:
-            stream.close()
-            return
-        self.open += 1
+        if len(self._turns) >= self.room:
+            idle = (one for one in self._turns if not one.writing())
+            last = next(idle, None) or next(iter(self._turns))
+            del self._turns[last]
+            last.close()
+        self._turns[stream] = None
         super().handle_stream(stream, address)
 
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate: ...
+
     def on_close(self, server_conn: object) -> None:
-        self.open -= 1
+        self._turns.pop(server_conn.stream, None)
         super().on_close(server_conn)
 
 

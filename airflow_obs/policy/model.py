@@ -68,7 +68,7 @@ class _Knobs(BaseModel):
 class AirflowFacts(_Knobs):
     """What Airflow is and how it was installed."""
 
-    version: Version = Field("auto", description="Airflow's version; auto reads it from the database.")
+    version: Version = Field("auto", description="Airflow's version, or auto.")
     executor: Executor = Field(
         "auto", description="Executor, or several with a comma between them; auto takes what the database shows."
     )
@@ -134,8 +134,14 @@ class Deployment(_Knobs):
     name: Name = Field(
         "airflow", validate_default=True, description='Becomes the label airflow="…" of every series; no two share it.'
     )
-    airflow: AirflowFacts = Field(AirflowFacts(), description="What it is and how it was installed.")
-    replicas: Replicas = Field(Replicas(), description="How many of each component should be alive.")
+    airflow: AirflowFacts = Field(
+        AirflowFacts(),
+        description="What it is and how it was installed, for rules and manifests; the exporter reads only executor.",
+    )
+    replicas: Replicas = Field(
+        Replicas(),
+        description="How many of each component should be alive, for rules; the exporter shows how many are.",
+    )
     sources: Sources = Field(
         Sources(database=DatabaseSource(), health=HealthSource()),
         description="What can be read. When given, only what is listed exists.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import sqlite3
 import threading
 import time
@@ -12,16 +11,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 import psycopg2
 import sqlalchemy as sa
 from psycopg2 import errors as pg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from airflow_obs.errors import SourceError, SourceUnreachable, redact
+from airflow_obs.errors import SourceError, SourceUnreachable
 from airflow_obs.sources import schema as schemas
-from airflow_obs.sources.deadline import DeadlineExceeded, deadline
+from airflow_obs.sources.database_errors import SchemaChanged, explain
+from airflow_obs.sources.deadline import deadline
 from airflow_obs.sources.discovery import Found
 from airflow_obs.sources.schema import Schema
 
@@ -32,9 +32,7 @@ LOCK_TIMEOUT = 0.25
 """Seconds to wait for a lock: a reader only ever waits behind ACCESS EXCLUSIVE, and then it had better not queue up."""
 GRACE = 0.5
 """Seconds that the server is given to say that it gave up, before the client gives up on the server."""
-_SERVER_GONE = ("08", "28", "3D", "53300", "57P")
 """Beginnings of the SQLSTATEs that mean that there is no server for us: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
-GRANTS = "exporters/postgresql/grants.sql"
 
 
 @dataclass(frozen=True)
@@ -108,8 +106,8 @@ class Database:
                 self.close()
             raise
         except (SQLAlchemyError, psycopg2.Error, sqlite3.Error) as error:
-            explained = self._explained(error, budget)
-            if self._schema is None or isinstance(explained, SourceUnreachable):
+            explained = explain(error, self._setting or "the URL", self._secret, budget)
+            if self._schema is None or isinstance(explained, SourceUnreachable | SchemaChanged):
                 self.close()
             raise explained from None
 
@@ -121,8 +119,11 @@ class Database:
                 engine.dispose()
 
     def _connect(self) -> sa.Engine:
-        found, self._schema_name = self._find(), self._find_schema()
-        self._secret = str(found.url.password) if found.url.password else None
+        found = self._find()
+        self._schema_name = self._find_schema() if found.url.get_backend_name() == "postgresql" else None
+        password = str(found.url.password or "")
+        # A password that is also a name is no secret, and blanking the name would only confuse.
+        self._secret = password if password not in {found.url.username, found.url.database, found.url.host} else None
         if found.url.get_backend_name() == "sqlite":
             path = quote(str(found.url.database))
             options: dict[str, Any] = {
@@ -174,52 +175,3 @@ class Database:
             yield "SET LOCAL jit = off"
         if self._schema_name:
             yield f"SET LOCAL search_path = {dialect.identifier_preparer.quote(self._schema_name)}"
-
-    def _explained(self, error: Exception, budget: float) -> SourceError:
-        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-        encoded = [quote_plus(self._secret), quote(self._secret, safe="")] if self._secret else []
-        text = redact(" ".join(str(cause).split()), self._secret, *encoded)
-        if isinstance(cause, DeadlineExceeded):
-            return SourceUnreachable(
-                # Without its seconds: collectors have different budgets, and a change of text is logged as news.
-                f"database: {text}: the server is frozen, overloaded or cut off; look at it, not at the exporter"
-            )
-        if isinstance(cause, pg.InsufficientPrivilege):
-            return SourceError(f"database: {text}; {_grant(text)}")
-        if isinstance(cause, pg.LockNotAvailable):
-            return SourceError(
-                f"database: {text}: somebody holds an ACCESS EXCLUSIVE lock (a migration, VACUUM FULL or an open DDL transaction?)"
-            )
-        if isinstance(cause, pg.QueryCanceled):
-            return SourceError(f"database: the query took more than its timeout of {budget:g}s ({text})")
-        if isinstance(cause, pg.UndefinedTable | pg.UndefinedColumn):
-            self._schema = None
-            return SourceError(
-                f"database: {text}; the schema changed under us (a migration?), it is read anew next time"
-            )
-        code = getattr(cause, "pgcode", None)
-        if isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError) and (
-            code is None or code.startswith(_SERVER_GONE)
-        ):
-            return SourceUnreachable(f"database: cannot be reached: {text}")
-        if isinstance(cause, sqlite3.OperationalError):
-            return _explained_sqlite(text, budget)
-        return SourceError(f"database: {type(cause).__name__}: {text}")
-
-
-def _grant(text: str) -> str:
-    found = re.search(r"(?:table|relation|view) (\S+)", text)
-    what = f"`GRANT SELECT ON {found[1]} TO` the exporter's role" if found else "the missing privilege"
-    return f"run {GRANTS} again as the owner of Airflow's tables (needed after every `airflow db migrate`), or {what}"
-
-
-def _explained_sqlite(text: str, budget: float) -> SourceError:
-    if "unable to open" in text:
-        return SourceUnreachable(f"database: {text}: the file is missing or the exporter may not read it")
-    if "locked" in text:
-        return SourceError(
-            f"database: {text}: somebody is writing to it, or a process that died in mid-write left it so"
-        )
-    if "interrupted" in text:
-        return SourceError(f"database: the query took more than its timeout of {budget:g}s")
-    return SourceError(f"database: {text}")

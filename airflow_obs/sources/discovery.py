@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import configparser
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from airflow_obs.errors import SourceNotConfigured
-
-Environment = Mapping[str, str]
+from airflow_obs.sources.airflow_settings import (
+    Environment,
+    airflow_cfg,
+    airflow_option,
+    cfg_option,
+    expanded,
+    read_secret,
+)
 
 _ASYNCPG_ONLY = (
     "async_fallback",
@@ -48,12 +52,12 @@ def database_url(environment: Environment = os.environ) -> Found:
 
 def airflow_executor(environment: Environment = os.environ) -> str | None:
     """Airflow's executor as its environment or airflow.cfg says it, or None."""
-    return _option(environment, "core", "executor")
+    return airflow_option(environment, "core", "executor")
 
 
 def database_schema(environment: Environment = os.environ) -> str | None:
     """The PostgreSQL schema of Airflow's tables (`[database] sql_alchemy_schema`), or None for the role's search_path."""
-    return _option(environment, "database", "sql_alchemy_schema")
+    return airflow_option(environment, "database", "sql_alchemy_schema")
 
 
 def health_urls(environment: Environment = os.environ) -> tuple[list[str], bool]:
@@ -61,7 +65,7 @@ def health_urls(environment: Environment = os.environ) -> tuple[list[str], bool]
     named = [
         url
         for section, option in (("api", "base_url"), ("webserver", "base_url"))
-        if (url := _option(environment, section, option)) and url.startswith(("http://", "https://"))
+        if (url := airflow_option(environment, section, option)) and url.startswith(("http://", "https://"))
     ]
     if named:
         return named, True
@@ -70,7 +74,10 @@ def health_urls(environment: Environment = os.environ) -> tuple[list[str], bool]
         ("api", "host", "port"),
         ("webserver", "web_server_host", "web_server_port"),
     ):
-        host, port = _option(environment, section, host_option), _option(environment, section, port_option)
+        host, port = (
+            airflow_option(environment, section, host_option),
+            airflow_option(environment, section, port_option),
+        )
         if host or port:
             guesses.append(f"http://{_reachable(host)}:{port or '8080'}")
     return list(dict.fromkeys(guesses)) or ["http://localhost:8080"], False
@@ -85,19 +92,19 @@ def _reachable(host: str | None) -> str:
 
 def _from_our_url(environment: Environment) -> tuple[str, str] | None:
     if path := environment.get("AIRFLOW_OBS_DB_URL_FILE"):
-        return _read_secret("AIRFLOW_OBS_DB_URL_FILE", path), f"AIRFLOW_OBS_DB_URL_FILE ({path})"
+        return read_secret("AIRFLOW_OBS_DB_URL_FILE", path), f"AIRFLOW_OBS_DB_URL_FILE ({path})"
     if url := environment.get("AIRFLOW_OBS_DB_URL"):
         return url, "AIRFLOW_OBS_DB_URL"
     return None
 
 
 def _from_our_parts(environment: Environment) -> tuple[str, str] | None:
-    host = environment.get("AIRFLOW_OBS_DB_HOST")
+    host = environment.get("AIRFLOW_OBS_DB_HOST", "").strip()
     if not host:
         return None
     password = environment.get("AIRFLOW_OBS_DB_PASSWORD")
     if path := environment.get("AIRFLOW_OBS_DB_PASSWORD_FILE"):
-        password = _read_secret("AIRFLOW_OBS_DB_PASSWORD_FILE", path)
+        password = read_secret("AIRFLOW_OBS_DB_PASSWORD_FILE", path)
     port = environment.get("AIRFLOW_OBS_DB_PORT") or "5432"
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise SourceNotConfigured(f"database: AIRFLOW_OBS_DB_PORT is {port!r}, not a port number (1 to 65535)")
@@ -119,7 +126,7 @@ def _place(host: str, port: str) -> dict[str, Any]:
 def _from_airflow_environment(environment: Environment) -> tuple[str, str] | None:
     for name in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN"):
         if url := environment.get(name):
-            return url, name
+            return expanded(environment, url), name
         for suffix in ("_CMD", "_SECRET"):
             if environment.get(name + suffix):
                 raise SourceNotConfigured(
@@ -130,12 +137,12 @@ def _from_airflow_environment(environment: Environment) -> tuple[str, str] | Non
 
 
 def _from_airflow_cfg(environment: Environment) -> tuple[str, str] | None:
-    path = _airflow_cfg(environment)
+    path = airflow_cfg(environment)
     for section in ("database", "core"):
-        if url := _cfg_option(environment, section, "sql_alchemy_conn"):
+        if url := cfg_option(environment, section, "sql_alchemy_conn"):
             return url, f"{path} [{section}] sql_alchemy_conn"
         for suffix in ("_cmd", "_secret"):
-            if _cfg_option(environment, section, "sql_alchemy_conn" + suffix):
+            if cfg_option(environment, section, "sql_alchemy_conn" + suffix):
                 raise SourceNotConfigured(
                     f"database: {path} has [{section}] sql_alchemy_conn{suffix}, which is Airflow's to resolve, not ours; give us "
                     "the URL itself in AIRFLOW_OBS_DB_URL or AIRFLOW_OBS_DB_URL_FILE"
@@ -145,47 +152,13 @@ def _from_airflow_cfg(environment: Environment) -> tuple[str, str] | None:
     return (f"sqlite:///{default}", str(default)) if default.is_file() else None
 
 
-def _option(environment: Environment, section: str, option: str) -> str | None:
-    """An Airflow option, from AIRFLOW__SECTION__OPTION or airflow.cfg."""
-    return environment.get(f"AIRFLOW__{section.upper()}__{option.upper()}") or _cfg_option(environment, section, option)
-
-
-def _airflow_cfg(environment: Environment) -> Path:
-    home = Path(environment.get("AIRFLOW_HOME") or Path(environment.get("HOME") or ".") / "airflow")
-    return Path(environment.get("AIRFLOW_CONFIG") or home / "airflow.cfg").expanduser()
-
-
-def _cfg_option(environment: Environment, section: str, option: str) -> str | None:
-    path = _airflow_cfg(environment)
-    parser = configparser.ConfigParser(strict=False)
-    try:
-        with path.open(encoding="utf-8") as lines:
-            parser.read_file(lines)
-        return parser.get(section, option, fallback=None) or None
-    except FileNotFoundError:
-        return None
-    except (configparser.Error, UnicodeDecodeError, OSError) as error:
-        # The error of a parser quotes the line it fell over, which may be the one with the password.
-        raise SourceNotConfigured(f"{path}: cannot be read as an airflow.cfg ({type(error).__name__})") from None
-
-
-def _read_secret(setting: str, path: str) -> str:
-    try:
-        text = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise SourceNotConfigured(f"{setting}: {path}: {reason}; the exporter must be able to read this file") from None
-    if not text:
-        raise SourceNotConfigured(f"{setting}: {path} is empty")
-    return text
-
-
 def _normalised(text: str, setting: str) -> URL:
     """The same database through the drivers we ship, whatever driver Airflow itself uses."""
     try:
         url = make_url(text.strip())
-        # An @ in the password ends it: the rest would be taken for the host, and be shown as such in messages.
-        if url.get_backend_name() != "sqlite" and text.count("@") > 1:
+        # An @ in the password ends it: the rest is taken for the host, and would be shown as such in messages.
+        before_password = text.partition("://")[2].partition(":")[0]
+        if url.get_backend_name() != "sqlite" and text.count("@") - before_password.count("@") > 1:
             raise ValueError("@")
     except (ArgumentError, ValueError):
         raise SourceNotConfigured(

@@ -1,24 +1,37 @@
-"""Asks Airflow's health endpoint, wherever and in whichever release it is."""
+"""Asks Airflow's health endpoint, wherever and in whichever release it is.
+
+With http.client, which lets us hold the socket: a server that answers by the byte is hung up on at the deadline. And it
+knows no proxies and no ~/.netrc, which are never wanted on the way to a web server next to us.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import socket
+import ssl
+import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
-import requests
-
-from airflow_obs.errors import SourceUnreachable, redact
+from airflow_obs.errors import SourceUnreachable
 
 log = logging.getLogger(__name__)
 
 PATHS = ("/api/v2/monitor/health", "/health", "/api/v1/health")
 """3.x, 2.x, and 2.x where a proxy lets only the API through. 3.x answers 404 on the second."""
 MAX_BYTES = 1_000_000
+MAX_REDIRECTS = 3
+"""Airflow sends nobody elsewhere, but an ingress in front of it may, to https."""
+REDIRECTS = (301, 302, 303, 307, 308)
+AS_IT_IS = "/%:@!$&'()*+,;=~?"
+"""What is left alone when a path or query is percent-encoded."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,10 @@ class Answer:
 
     report: Mapping[str, Mapping[str, Any]]
     seconds: float
+
+
+class _NoReport(Exception):
+    """Somebody answers there, but not with a health report; its text is ours."""
 
 
 class HealthEndpoint:
@@ -39,7 +56,7 @@ class HealthEndpoint:
 
     def __init__(self, find: Callable[[], tuple[list[str], bool]]) -> None:
         self._find = find
-        self._url: str | None = None
+        self._url: SplitResult | None = None
         self.known = False
 
     @contextmanager
@@ -57,18 +74,23 @@ class HealthEndpoint:
 
     def _ask(self, until: float) -> Answer | None:
         bases, named = self._find()
-        urls = [self._url] if self._url else [base.rstrip("/") + path for base in bases for path in PATHS]
+        urls = [self._url] if self._url else [_health_url(base, path) for base in bases for path in PATHS]
         failures: list[str] = []
         for url in urls:
+            if not url:  # nothing of it may be shown: any part of it may be part of a password
+                failures.append("its URL is not like http://HOST:PORT (percent-encode a password in it)")
+                continue
             try:
                 answer = _get(url, until)
-            except (requests.RequestException, ValueError) as error:
-                failures.append(f"{redact(url)}: {_reason(error)}")
-                if not isinstance(error, requests.RequestException):
-                    self._url = None  # somebody else answers there: Airflow was upgraded, and its endpoint moved
+            except _NoReport as error:
+                failures.append(f"{_shown(url)}: {error}")
+                self._url = None  # somebody else answers there: Airflow was upgraded, and its endpoint moved
+                continue
+            except (OSError, HTTPException, ValueError) as error:  # ValueError: no host can be called that
+                failures.append(f"{_shown(url)}: {_reason(error, until)}")
                 continue
             if not self._url:
-                log.info("health: found at %s", redact(url))
+                log.info("health: found at %s", _shown(url))
             self._url, self.known = url, True
             return answer
         self.known = self.known or named
@@ -80,22 +102,114 @@ class HealthEndpoint:
         )
 
 
-def _get(url: str, until: float) -> Answer:
+def _health_url(base: str, path: str) -> SplitResult | None:
+    """None if `base` is no URL of a web server, or may not be: an @ after the host can be the end of a password."""
+    url = _split(base)
+    if not url or "@" in url.path + url.query + url.fragment:
+        return None
+    return url._replace(path=quote(url.path.rstrip("/") + path, AS_IT_IS), query="", fragment="")
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url.strip())
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return None
+    usable = parts.scheme in {"http", "https"} and host.isprintable() and host and " " not in host
+    return parts if usable else None
+
+
+def _shown(url: SplitResult) -> str:
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+def _origin(url: SplitResult) -> tuple[str, str, int]:
+    return url.scheme, url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+
+
+def _get(url: SplitResult, until: float) -> Answer:
     started = time.monotonic()
-    left = until - started
-    if left <= 0:
-        raise requests.Timeout("no answer in time")
+    headers = {"Accept": "application/json", "User-Agent": "airflow-obs", "Connection": "close"}
+    if url.username:
+        login = f"{unquote(url.username)}:{unquote(url.password or '')}"
+        headers["Authorization"] = f"Basic {b64encode(login.encode()).decode()}"
+    for _ in range(MAX_REDIRECTS + 1):
+        with _response(url, headers, until) as response:
+            if response.status == 200:
+                return Answer(_report(_body(response, until)), time.monotonic() - started)
+            if response.status not in REDIRECTS:
+                raise _NoReport(f"HTTP status {response.status}")
+            target = _split(urljoin(url.geturl(), response.headers.get("Location", "")))
+        if not target:
+            raise _NoReport("it redirects to what is no web server")
+        if _origin(target) not in (_origin(url), ("https", url.hostname, 443)):
+            headers.pop("Authorization", None)
+        url = target
+    raise _NoReport("it redirects too often")
+
+
+@contextmanager
+def _response(url: SplitResult, headers: Mapping[str, str], until: float) -> Iterator[HTTPResponse]:
+    """Everything ends at `until` but the look-up of the host's name: that is the C library's, with a limit of its own."""
+    scheme, host, port = _origin(url)
+    sock = _connected(host, port, until)
+    connection = HTTPConnection(host, port)
+    if scheme == "https":
+        # Made anew each time: the authorities' certificates that it reads may be replaced while we run.
+        context = ssl.create_default_context()
+        sock = context.wrap_socket(sock, server_hostname=host)
+        connection = HTTPSConnection(host, port, context=context)
+    connection.sock = sock
+    # A socket's own time limit is for each read: a server that sends a byte now and then would hold us.
+    end = threading.Timer(until - time.monotonic(), _hang_up, [sock])
+    end.daemon = True
+    end.start()
+    try:
+        query = f"?{quote(url.query, AS_IT_IS)}" if url.query else ""
+        connection.request("GET", quote(url.path or "/", AS_IT_IS) + query, headers=headers)
+        with connection.getresponse() as response:
+            yield response
+    finally:
+        end.cancel()
+        connection.close()
+
+
+def _connected(host: str, port: int, until: float) -> socket.socket:
+    """To the first of the host's addresses that takes us; each gets its share of the time."""
+    failure = OSError()
+    places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for number, (*_, address) in enumerate(places):
+        try:
+            sock = socket.create_connection(address[:2], _left(until) / (len(places) - number))
+            sock.settimeout(_left(until))
+        except OSError as error:
+            failure = error
+        else:
+            return sock
+    raise failure
+
+
+def _left(until: float) -> float:
+    if (left := until - time.monotonic()) <= 0:
+        raise TimeoutError
+    return left
+
+
+def _hang_up(sock: socket.socket) -> None:
+    with suppress(OSError):  # it is closed already
+        # Not the method of ssl.SSLSocket, which would take the session away from the thread that reads.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+
+def _body(response: HTTPResponse, until: float) -> bytes:
     body = bytearray()
-    with requests.get(url, timeout=left, stream=True, headers={"Accept": "application/json"}) as response:
-        if response.status_code != requests.codes.ok:
-            raise ValueError(f"HTTP status {response.status_code}")
-        # The timeout of requests is per read: a server that sends a byte now and then must not hold us.
-        # Byte by byte, since a read of more waits until all of it is there.
-        for chunk in response.iter_content(1):
-            body += chunk
-            if len(body) > MAX_BYTES or time.monotonic() > until:
-                raise ValueError("its answer is too long, or too slow, for a health report")
-    return Answer(_report(bytes(body)), time.monotonic() - started)
+    while some := response.read1(65_536):
+        body += some
+        if len(body) > MAX_BYTES:
+            raise _NoReport("its answer is too long for a health report")
+    _left(until)  # else it may be half of the body: we have hung up
+    return bytes(body)
 
 
 def _report(body: bytes) -> Mapping[str, Mapping[str, Any]]:
@@ -104,13 +218,14 @@ def _report(body: bytes) -> Mapping[str, Mapping[str, Any]]:
     except ValueError:
         report = None
     if not isinstance(report, dict) or not isinstance(report.get("metadatabase"), dict):
-        raise ValueError("its answer is not an Airflow health report")
+        raise _NoReport("its answer is not an Airflow health report")
     return {name: fields for name, fields in report.items() if isinstance(fields, dict)}
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, requests.Timeout):
+def _reason(error: Exception, until: float) -> str:
+    """Not str(error), which can quote what a password is in."""
+    if isinstance(error, TimeoutError) or time.monotonic() >= until:
         return "no answer in time"
-    if isinstance(error, requests.ConnectionError):
-        return "cannot connect"
-    return redact(str(error))
+    if isinstance(error, HTTPException):
+        return "it breaks off, or does not speak HTTP"
+    return f"cannot connect: {getattr(error, 'strerror', None) or 'is that a host?'}"

@@ -63,11 +63,27 @@ def read(connection: sa.Connection, schema_name: str | None) -> Schema:
     columns, indexed = _postgresql(connection) if postgresql else _reflected(sa.inspect(connection), schema_name)
     for needed in ("alembic_version", "dag_run"):
         if needed not in columns:
-            raise SourceError(
-                f"database: this is not Airflow's metadata database: it has no table {needed} that we may see; check "
-                "the database's name in the URL and `sources.database.schema` in the policy, or run `airflow db migrate` first"
-            )
+            raise SourceError(_not_airflows(connection, needed))
     return Schema(columns, frozenset(indexed), revision(connection))
+
+
+def _not_airflows(connection: sa.Connection, needed: str) -> str:
+    elsewhere = connection.execute(_POSTGRESQL_ELSEWHERE).first() if connection.dialect.name == "postgresql" else None
+    if elsewhere is None:
+        return (
+            f"database: this is not Airflow's metadata database: it has no table {needed}; check the database's name in the "
+            "URL, or run `airflow db migrate` first"
+        )
+    schema_name, may_use, ours = elsewhere
+    if not may_use:
+        return (
+            f"database: Airflow's tables are in the schema {schema_name}, which our role may not use; run "
+            f"exporters/postgresql/grants.sql, or `GRANT USAGE ON SCHEMA {schema_name} TO` the exporter's role"
+        )
+    return (
+        f"database: the schema {ours or 'of our role'} has no table {needed}, but {schema_name} has Airflow's: say "
+        f"`sources: {{database: {{schema: {schema_name}}}}}` in the policy, or set our role's search_path"
+    )
 
 
 def revision(connection: sa.Connection) -> str:
@@ -118,4 +134,11 @@ _POSTGRESQL_INDEXES = sa.text("""
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
     WHERE i.indisvalid AND i.indpred IS NULL AND n.nspname = pg_catalog.current_schema()
+""")
+_POSTGRESQL_ELSEWHERE = sa.text("""
+    SELECT n.nspname, pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use, pg_catalog.current_schema()
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = 'alembic_version' AND n.nspname IS DISTINCT FROM CASE
+        WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN pg_catalog.current_schema() END
+    ORDER BY may_use DESC LIMIT 1
 """)

@@ -4,6 +4,8 @@
 --   1. once, as an administrator:      CREATE ROLE airflow_obs LOGIN PASSWORD '…';
 --   2. as the owner of Airflow's tables (usually the role in Airflow's own URL), in Airflow's database:
 --                                      psql "$AIRFLOW_DATABASE_URL" -f grants.sql
+--      where they are not in the schema public:
+--                                      PGOPTIONS='-c search_path=airflow' psql "$AIRFLOW_DATABASE_URL" -f grants.sql
 --   3. once, as an administrator, so that other roles' transactions are seen (else they are counted as `hidden`):
 --                                      GRANT pg_read_all_stats TO airflow_obs;
 --
@@ -15,6 +17,9 @@ DECLARE
     wanted RECORD;
     found text;
 BEGIN
+    IF to_regclass(quote_ident(current_schema()) || '.alembic_version') IS NULL THEN
+        RAISE EXCEPTION 'schema % has no table alembic_version: say with PGOPTIONS where Airflow''s tables are', current_schema();
+    END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), reader);
     FOR wanted IN
         SELECT * FROM (VALUES

@@ -89,6 +89,19 @@ def test_time_in_queue_of_those_waiting_now(airflow_db: AirflowDatabase, ago: Ag
     assert wait.total == pytest.approx(100_743, abs=60)  # type: ignore[union-attr]
 
 
+def test_nowhere_has_one_name(airflow_db: AirflowDatabase, ago: Ago) -> None:
+    """Airflow would not write such rows; somebody's script did."""
+    for odd in (None, "", "none"):
+        a_task_instance(airflow_db, "queued", ago(minutes=1), queue=odd, queued_dttm=ago(minutes=1))  # type: ignore[arg-type]
+    a_task_instance(airflow_db, "scheduled", ago(minutes=1), pool="")
+    seen = collect(airflow_db, "task_instances")
+    assert seen.all(metrics.TASK_INSTANCES) == {
+        ("queued", "none", "default_pool"): 3,
+        ("scheduled", "default", "none"): 1,
+    }
+    assert seen.one(metrics.TASK_QUEUE_WAIT, "none") == 3
+
+
 @pytest.mark.parametrize("archived", ["queued", "running"])
 def test_earlier_tries_are_history(airflow_db: AirflowDatabase, archived: str, ago: Ago) -> None:
     key = a_task_instance_queued(airflow_db, queued_at=ago(minutes=5), try_number=2)

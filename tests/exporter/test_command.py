@@ -109,15 +109,15 @@ def test_policy_with_typos_names_each_place(tmp_path: Path) -> None:
     done = airflow_obs(tmp_path, "exporter", "--policy", "site.yaml")
     first, second = done.stderr.splitlines()
     assert (done.returncode, done.stdout) == (2, "")
-    assert first.startswith("airflow-obs: error: site.yaml:2:3: ")
+    assert first.startswith("site.yaml:2:3: ")
     assert "did you mean `jobs`?" in first
-    assert second.startswith("airflow-obs: error: site.yaml:3:21: ")
+    assert second.startswith("site.yaml:3:21: ")
 
 
 def test_missing_policy(tmp_path: Path) -> None:
     done = airflow_obs(tmp_path, "exporter", "--policy", "nowhere.yaml")
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("airflow-obs: error: nowhere.yaml:1:1: cannot be read (no such file or directory)")
+    assert done.stderr.startswith("nowhere.yaml:1:1: cannot be read (no such file or directory)")
 
 
 def test_deployment_must_be_one_of_the_policy(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ def test_values() -> None:
     }  # fmt: skip
     assert {knobs.timeout for knobs in collectors.by_name().values()} == {5.0, 10.0}
     assert (collectors.tables.timeout, collectors.jobs.alive_within, collectors.jobs.forget) == (10, 30, 3600)
-    assert all(knobs.enabled and knobs.max_series == 10_000 for knobs in collectors.by_name().values())
+    assert all(knobs.enabled for knobs in collectors.by_name().values())
+    assert {name for name, knobs in collectors.by_name().items() if knobs.max_series != 2_000} == {"dag_processing"}
 
 
 def test_a_copy_of_the_default_is_the_default(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_schema_takes_what_the_loader_takes() -> None:
         "enabled": True,
         "interval": "60s",
         "timeout": "10s",
-        "max_series": 10_000,
+        "max_series": 2_000,
     }
     for collector in collectors.values():
         assert re.search(interval["pattern"], collector["default"]["interval"])
