@@ -211,3 +211,12 @@ def test_once_runs_only_what_is_enabled(tmp_path: Path, new_database: NewDatabas
         if sample.name == metrics.COLLECTOR_SUCCESS.name
     ]
     assert shown == ["pools", "health"]
+
+
+def test_policy_that_switches_everything_off_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text(
+        "collectors: {health: {enabled: false}}\ndeployments: [{sources: {health: {}}}]\n"
+    )
+    done = airflow_obs(tmp_path, "exporter", "--once", "--policy", "site.yaml")
+    assert done.returncode == 2
+    assert "airflow-obs: policy: deployment airflow has no enabled collector" in done.stderr

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 
 from airflow_obs.catalog import metrics
 from airflow_obs.errors import SourceError, SourceNotConfigured, SourceUnreachable
-from airflow_obs.exporter.scrape import Run, Worker, run, run_all
+from airflow_obs.exporter.scrape import Job, Run, Worker, run, run_all
 from airflow_obs.model import Reading
-from tests.exporter.fakes import FakeCollector, FakeSource, Read, gives, job, raises
+from tests.exporter.fakes import FakeCollector, FakeSource, Read, gives, job, policy, raises
 
 SLOTS = [metrics.POOL_SLOTS.sample(number, pool=f"pool-{number}") for number in range(5)]
 
@@ -73,6 +74,15 @@ def test_each_family_is_cut_at_max_series_and_the_rest_counted() -> None:
     assert outcome.dropped == {metrics.POOL_SLOTS.name: 2}
 
 
+def test_distribution_counts_as_the_series_it_is() -> None:
+    counts = [0] * (len(metrics.WAIT_BUCKETS) + 1)
+    waits = [metrics.TASK_QUEUE_WAIT.distribution(counts, 0, queue=queue) for queue in ("a", "b", "c")]
+    series = len(counts) + 2  # a line for each bucket, the count and the sum
+    outcome = run(job("task_instances", gives(*waits), max_series=2 * series))
+    assert outcome.readings == tuple(waits[:2])
+    assert outcome.dropped == {metrics.TASK_QUEUE_WAIT.name: series}
+
+
 def test_failure_untried_says_why_and_asks_nothing() -> None:
     source = FakeSource()
     outcome = run(job("pools", gives(*SLOTS), source), "database: gone")
@@ -129,6 +139,27 @@ def test_worker_asks_an_unreachable_source_once_a_round() -> None:
     runs, source = _worked([raises(SourceUnreachable("gone")), gives(), gives()], wanted=3)
     assert [outcome.error for outcome in runs] == ["gone"] * 3
     assert len(source.budgets) == 1
+
+
+def test_worker_makes_up_for_what_a_source_failed_as_soon_as_it_is_back() -> None:
+    source, stop = FakeSource(), threading.Event()
+    reports = Reports(4, stop)
+    down = iter([True])
+    often = Job(FakeCollector("jobs", lambda: _gone_first(down)), policy(interval="1s", timeout="1s"), source)
+    seldom = Job(FakeCollector("tables", gives()), policy(interval="1h"), source)
+    worker = Worker([often, seldom], reports, stop)
+    worker.start()
+    worker.join(30)
+    assert not worker.is_alive()
+    assert [(outcome.collector, outcome.succeeded) for outcome in reports.runs] == [
+        ("jobs", False), ("tables", False), ("jobs", True), ("tables", True),
+    ]  # fmt: skip
+
+
+def _gone_first(down: Iterator[bool]) -> list[Reading]:
+    if next(down, False):
+        raise SourceUnreachable("gone")
+    return []
 
 
 def test_worker_that_is_stopped_in_mid_run_blames_nobody() -> None:

@@ -1,0 +1,114 @@
+"""The metadata database as a source: whose tables it finds, what it may cost, and how refusals are worded."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+import sqlalchemy as sa
+
+from airflow_obs.errors import SourceError, SourceUnreachable, redact
+from airflow_obs.sources.database import Database
+from airflow_obs.sources.discovery import Found
+from tests.airflow_database import GRANTS, AirflowDatabase
+from tests.airflow_schemas import POSTGRESQL_SCHEMAS, SQLITE_SCHEMAS
+from tests.conftest import NewDatabase
+
+BUDGET = 5.0
+NEWEST = POSTGRESQL_SCHEMAS[-2]
+
+
+def source(url: str, schema: str | None = None) -> Database:
+    found = Found(sa.make_url(url.replace("postgresql://", "postgresql+psycopg2://")), "the test")
+    return Database(lambda: found, lambda: schema)
+
+
+def refusal(database: Database) -> str:
+    """Why no session can be had."""
+    with closing(database), pytest.raises(SourceError) as caught, database.session(BUDGET):
+        pass
+    return str(caught.value)
+
+
+@pytest.fixture
+def moved(new_database: NewDatabase) -> AirflowDatabase:
+    """An Airflow whose tables are in the schema Air-Flow, and a role that may read there."""
+    db = new_database(NEWEST)
+    assert db.exporter_url  # makes the role
+    db.execute('ALTER SCHEMA public RENAME TO "Air-Flow"')
+    db.execute("CREATE SCHEMA public")
+    return db
+
+
+def test_tables_in_another_schema(moved: AirflowDatabase) -> None:
+    with closing(source(moved.exporter_url, "Air-Flow")) as database, database.session(BUDGET) as session:
+        assert session.schema.has("dag_run", "state")
+        assert session.rows(sa.select(session.schema.table("dag").c.dag_id)) == []
+
+
+def test_tables_in_a_schema_that_nobody_named(moved: AirflowDatabase) -> None:
+    assert "Air-Flow has Airflow's: say `sources: {database: {schema: Air-Flow}}`" in refusal(
+        source(moved.exporter_url)
+    )
+
+
+def test_tables_in_a_schema_that_our_role_may_not_use(moved: AirflowDatabase) -> None:
+    moved.execute('REVOKE USAGE ON SCHEMA "Air-Flow" FROM airflow_obs, PUBLIC')
+    for schema in (None, "Air-Flow"):
+        assert "`GRANT USAGE ON SCHEMA Air-Flow TO`" in refusal(source(moved.exporter_url, schema))
+
+
+def test_the_grants_say_when_they_are_run_in_the_wrong_schema(moved: AirflowDatabase) -> None:
+    with (
+        pytest.raises(sa.exc.DBAPIError, match="schema public has no table alembic_version"),
+        moved.engine.begin() as owner,
+    ):
+        owner.execution_options(no_parameters=True).exec_driver_sql(GRANTS.read_text())
+
+
+def test_sqlite_has_no_schemas(new_database: NewDatabase) -> None:
+    db = new_database(SQLITE_SCHEMAS[0])
+    with closing(source(db.url, "airflow")) as database, database.session(BUDGET) as session:
+        assert session.schema.has("dag_run")
+
+
+def test_a_session_cannot_write_and_has_its_limits(new_database: NewDatabase) -> None:
+    with closing(source(new_database(NEWEST).url)) as database, database.session(2.5) as session:
+        limits = session.one(
+            sa.text(
+                "SELECT current_setting('transaction_read_only'), current_setting('statement_timeout'), "
+                "current_setting('lock_timeout'), current_setting('jit'), current_setting('application_name')"
+            )
+        )
+        assert tuple(limits) == ("on", "2500ms", "250ms", "off", "airflow-obs")
+
+
+def test_a_statement_that_takes_too_long(new_database: NewDatabase) -> None:
+    with closing(source(new_database(NEWEST).url)) as database:
+        with pytest.raises(SourceError, match=r"more than its timeout of 0\.2s"), database.session(0.2) as session:
+            session.rows(sa.text("SELECT pg_sleep(30)"))
+        with database.session(BUDGET) as session:  # the next one is not held by it
+            assert session.schema.revision
+
+
+def test_an_option_that_libpq_does_not_know() -> None:
+    with (
+        pytest.raises(SourceUnreachable, match="the test: its options are not libpq's"),
+        closing(source("postgresql://me:sesame@h/db?shoe_size=43")) as database,
+        database.session(BUDGET),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("text", "secret", "shown"),
+    [
+        ("FATAL: password authentication failed", "e", "FATAL: password authentication failed"),
+        ("invalid option sesame", "sesame", "invalid option ***"),
+        ("http://me:pa/ss@h/x", None, "http://me:***@h/x"),
+        ("at postgresql://me:p%40@h and http://h", None, "at postgresql://me:***@h and http://h"),
+        ("host=h password='a b' user=me", None, "host=h password=*** user=me"),
+    ],
+)
+def test_what_is_blanked(text: str, secret: str | None, shown: str) -> None:
+    assert redact(text, secret) == shown
