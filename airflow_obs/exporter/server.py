@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, gzip_accepted
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
-from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPMessageDelegate
 from tornado.ioloop import IOLoop
@@ -50,7 +49,7 @@ ACCEPT_AGAIN_SECONDS = 1.0
 
 log = logging.getLogger(__name__)
 
-_NO_GZIP = re.compile(r";\s*q\s*=\s*0(\.0*)?\s*(,|$)")
+_REFUSED = re.compile(r";\s*[qQ]\s*=\s*0(\.0*)?\s*$")
 
 
 class _Handler(RequestHandler):
@@ -138,39 +137,72 @@ class _NotFound(_Handler):
 
 
 class _Bounded(HTTPServer):
-    """Hangs up on one for every one who comes when `room` connections are open, so that a scraper always gets in.
+    """Hangs up on one client for each who comes when `room` connections are open, so that a scraper always gets in.
 
-    That is the client who has sent no request for longest, or if all are being answered, the first of them.
+    It is the one who has asked for nothing for longest; if all are being answered, the one for whom that takes longest.
     """
 
-    room = MAX_CONNECTIONS
-    head_seconds = HEAD_SECONDS
-
     def initialize(self, *args: Any, **kwargs: Any) -> None:
+        self._room: int = kwargs.pop("room")
+        self._answered: dict[IOStream, bool] = {}  # whether ever, in the order in which they came or last were
+        head_seconds: float = kwargs.pop("head_seconds")
         super().initialize(*args, **kwargs)
-        self._turns: dict[IOStream, None] = {}  # in the order in which they came, or were last answered
+        self._first_params = copy.copy(self.conn_params)
+        self._first_params.header_timeout = head_seconds
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        if len(self._turns) >= self.room:
-            idle = (one for one in self._turns if not one.writing())
-            last = next(idle, None) or next(iter(self._turns))
-            del self._turns[last]
+        if len(self._answered) >= self._room:
+            idle = (one for one in self._answered if not one.writing())
+            last = next(idle, None) or next(iter(self._answered))
+            del self._answered[last]
             last.close()
-        self._turns[stream] = None
+        self._answered[stream] = False
         super().handle_stream(stream, address)
 
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate: ...
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Called before a request is waited for, the first one too."""
+        stream = server_conn.stream  # type: ignore[attr-defined]
+        if stream in self._answered:  # else it has been hung up on
+            if not self._answered.pop(stream):
+                request_conn.params = self._first_params  # type: ignore[attr-defined]
+            self._answered[stream] = True
+        return super().start_request(server_conn, request_conn)
 
     def on_close(self, server_conn: object) -> None:
-        self._turns.pop(server_conn.stream, None)
+        self._answered.pop(server_conn.stream, None)  # type: ignore[attr-defined]
         super().on_close(server_conn)
+
+
+class _Listening(socket.socket):
+    """Takes a rest when no file can be opened; Tornado would try, and log it, without end."""
+
+    complained = False
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().accept()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                raise
+            if not self.complained:
+                log.warning("web: cannot take a connection: %s; raise the limit (ulimit -n)", error.strerror)
+            self.complained = True
+            loop = IOLoop.current()
+            loop.update_handler(self, 0)
+            loop.call_later(ACCEPT_AGAIN_SECONDS, self._accept_again)
+            raise BlockingIOError from error  # for Tornado: nobody is waiting
+
+    def _accept_again(self) -> None:
+        if self.fileno() >= 0:
+            IOLoop.current().update_handler(self, IOLoop.READ)
 
 
 class Server:
     """Serves a board on one address until stopped.
 
-    `address` is (host, port); an empty host is every interface. `patience` is the seconds that a client has to send a
-    request, and then to take the answer.
+    `address` is (host, port); an empty host is every interface. `patience` is the seconds that a client has to take an
+    answer and to send the next request, `head_patience` those for its first. At most `room` connections are open at a
+    time; fewer, if this process may not have that many files.
     """
 
     routes: ClassVar[Sequence[tuple[str, type[_Handler]]]] = (
@@ -180,8 +212,17 @@ class Server:
         ("/", _FrontPage),
     )
 
-    def __init__(self, board: Board, address: tuple[str, int], patience: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self,
+        board: Board,
+        address: tuple[str, int],
+        patience: float = IDLE_SECONDS,
+        head_patience: float = HEAD_SECONDS,
+        room: int = MAX_CONNECTIONS,
+    ) -> None:
         self._patience = patience
+        self._head_patience = head_patience
+        self._room = min(room, max(MIN_CONNECTIONS, _open_files() - SPARE_FILES))
         arguments = {"board": board, "patience": patience}
         self._application = Application(
             [(path, handler, arguments) for path, handler in self.routes],
@@ -205,6 +246,8 @@ class Server:
             max_buffer_size=MAX_BODY_BYTES * 2,
             idle_connection_timeout=self._patience,
             body_timeout=self._patience,
+            head_seconds=self._head_patience,
+            room=self._room,
         )
         server.add_sockets(self._sockets)
         await stop.wait()
@@ -212,18 +255,35 @@ class Server:
         await server.close_all_connections()
 
 
+def _open_files() -> int:
+    """How many this process may have, after asking for MAX_FILES."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return MAX_FILES if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
+
+
 def _bound(host: str, port: int) -> list[socket.socket]:
     try:
-        listening = bind_sockets(port, host or None)
+        listening: list[socket.socket] = [_Listening(fileno=one.detach()) for one in bind_sockets(port, host or None)]
     except (OSError, UnicodeError) as error:  # UnicodeError: no host can be called that
         where, why = f"{host or '*'}:{port}", getattr(error, "strerror", None) or error
         raise UsageError(
             f"--web.listen-address {where}: cannot listen there: {why}; is another exporter running? "
             "choose another address or port"
         ) from None
-    for one in listening:  # what is accepted from it inherits this
+    for one in listening:
+        one.settimeout(0)
+        # What is accepted from it inherits this.
         one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     return listening
+
+
+def _gzip_accepted(accept_encoding: str) -> bool:
+    """As prometheus_client has it, which does not know that q=0 is a no."""
+    return gzip_accepted(",".join(one for one in accept_encoding.split(",") if not _REFUSED.search(one)))
 
 
 def _content_type(accept: str) -> str:

@@ -106,10 +106,13 @@ class Database:
                 self.close()
             raise
         except (SQLAlchemyError, psycopg2.Error, sqlite3.Error) as error:
-            explained = explain(error, self._setting or "the URL", self._secret, budget)
-            if self._schema is None or isinstance(explained, SourceUnreachable | SchemaChanged):
-                self.close()
-            raise explained from None
+            raise self._refusal(error, budget) from None
+
+    def _refusal(self, error: Exception, budget: float) -> SourceError:
+        refusal = explain(error, self._setting or "the URL", self._secret, budget)
+        if self._schema is None or isinstance(refusal, SourceUnreachable | SchemaChanged):
+            self.close()
+        return refusal
 
     def close(self) -> None:
         """Close the connection and forget the schema; the next session starts anew."""

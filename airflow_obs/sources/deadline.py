@@ -51,15 +51,19 @@ def _wait(connection: extensions.connection) -> None:
             poller.unregister(watched)
         watched = connection.fileno()
         poller.register(watched, select.POLLIN if state == extensions.POLL_READ else select.POLLOUT)
-        _wait_for(poller)
+        if (why := _given_up(poller)) is not None:
+            # This frame lives on in the error's traceback, and would keep the socket of a connection that nobody else has.
+            del connection
+            raise DeadlineExceeded(why)
 
 
-def _wait_for(poller: select.poll) -> None:
+def _given_up(poller: select.poll) -> str | None:
+    """Wait for the socket; why not any longer, or None when there is something to read or room to write."""
     while True:
         if _limits.stop is not None and _limits.stop.is_set():
-            raise DeadlineExceeded("the exporter is stopping")
+            return "the exporter is stopping"
         left = _LOOK_UP_EVERY if _limits.until is None else min(_LOOK_UP_EVERY, _limits.until - time.monotonic())
         if left <= 0:
-            raise DeadlineExceeded("no answer in time")
+            return "no answer in time"
         if poller.poll(left * 1000):
-            return
+            return None

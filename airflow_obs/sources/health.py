@@ -110,9 +110,9 @@ def _health_url(base: str, path: str) -> SplitResult | None:
     return url._replace(path=quote(url.path.rstrip("/") + path, AS_IT_IS), query="", fragment="")
 
 
-def _split(url: str) -> SplitResult | None:
+def _split(url: str, base: str = "") -> SplitResult | None:
     try:
-        parts = urlsplit(url.strip())
+        parts = urlsplit(urljoin(base, url.strip()))
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         return None
@@ -140,7 +140,7 @@ def _get(url: SplitResult, until: float) -> Answer:
                 return Answer(_report(_body(response, until)), time.monotonic() - started)
             if response.status not in REDIRECTS:
                 raise _NoReport(f"HTTP status {response.status}")
-            target = _split(urljoin(url.geturl(), response.headers.get("Location", "")))
+            target = _split(response.headers.get("Location", ""), url.geturl())
         if not target:
             raise _NoReport("it redirects to what is no web server")
         if _origin(target) not in (_origin(url), ("https", url.hostname, 443)):
@@ -181,7 +181,7 @@ def _connected(host: str, port: int, until: float) -> socket.socket:
     places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for number, (*_, address) in enumerate(places):
         try:
-            sock = socket.create_connection(address[:2], _left(until) / (len(places) - number))
+            sock = socket.create_connection((str(address[0]), port), _left(until) / (len(places) - number))
             sock.settimeout(_left(until))
         except OSError as error:
             failure = error

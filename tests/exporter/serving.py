@@ -68,9 +68,9 @@ def all_of(client: socket.socket) -> bytes:
 
 
 @contextmanager
-def serving(board: Board, patience: float = 75.0) -> Iterator[Address]:
-    """Serve the board on a free port; `patience` is the server's, in seconds."""
-    server = Server(board, ("127.0.0.1", 0), patience)
+def serving(board: Board, patience: float = 75.0, head_patience: float = 10.0, room: int = 800) -> Iterator[Address]:
+    """Serve the board on a free port; the patience (in seconds) and the room (in connections) are the server's."""
+    server = Server(board, ("127.0.0.1", 0), patience, head_patience, room)
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
     started = threading.Event()
 

@@ -90,6 +90,15 @@ def test_zipped_on_request_only(exporter: Address) -> None:
         assert Page(gzip.decompress(zipped.body).decode(), openmetrics=openmetrics).names
 
 
+@pytest.mark.parametrize("refusal", ["gzip;q=0", "GZIP ; Q = 0.000", "identity, gzip;q=0.0, deflate", "gzip;q=0,"])
+def test_not_zipped_for_who_refuses_it(exporter: Address, refusal: str) -> None:
+    assert "content-encoding" not in exporter.get("/metrics", accept_encoding=refusal).headers
+
+
+def test_hardly_wanted_is_wanted(exporter: Address) -> None:
+    assert exporter.get("/metrics", accept_encoding="gzip;q=0.01").headers["content-encoding"] == "gzip"
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/"])
 def test_head_is_get_without_the_body(exporter: Address, path: str) -> None:
     got, head = exporter.get(path), exporter.get(path, "HEAD")

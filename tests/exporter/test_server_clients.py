@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,13 +17,17 @@ import pytest
 from airflow_obs.catalog import metrics
 from airflow_obs.exporter.board import Board
 from airflow_obs.exporter.scrape import run
-from airflow_obs.exporter.server import MAX_CONNECTIONS, MAX_HEADER_BYTES
+from airflow_obs.exporter.server import MAX_FILES, MAX_HEADER_BYTES
 from tests.eventually import eventually
 from tests.exporter.fakes import gives, job
-from tests.exporter.serving import Address, all_of, serving
+from tests.exporter.serving import ANSWER_WITHIN, Address, all_of, serving
+from tests.exporter_process import COMMAND, Exporter, environment
 
 SERIES = 20_000
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n"
+LAST_REQUEST = b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\nConnection: close\r\n\r\n"
+ROOM = 10
+"""Connections, where a test fills them all."""
 SHORT = 0.3
 """Seconds of patience where a test waits for its end."""
 
@@ -64,20 +72,101 @@ def test_500_idle_connections_keep_nobody_from_an_answer(exporter: Address) -> N
         assert exporter.get("/metrics").status == 200
 
 
-def test_who_comes_after_the_last_place_is_sent_away_and_may_come_back(exporter: Address) -> None:
-    with clients(exporter, MAX_CONNECTIONS + 1) as every:
-        assert all_of(every[-1]) == b""
-    # The server notices those who left when its loop comes round.
-    eventually(lambda: _answers(exporter), "the server has room again")
+def test_idle_clients_make_room_for_a_scraper(board: Board) -> None:
+    with serving(board, room=ROOM) as exporter, clients(exporter, 3 * ROOM) as idle:
+        for _ in range(2 * ROOM):
+            assert exporter.get("/-/healthy").status == 200
+        assert exporter.get("/metrics").body == board.snapshot.text
+        assert [all_of(one) for one in idle[: 2 * ROOM]] == [b""] * 2 * ROOM
 
 
-def _answers(exporter: Address) -> bool:
-    with exporter.connect() as client:
+def test_client_that_is_being_answered_keeps_its_place(board: Board) -> None:
+    with serving(board, room=ROOM) as exporter, exporter.connect(receive_buffer=4096) as slow:
+        slow.sendall(REQUEST)
+        first = slow.recv(100)
+        with clients(exporter, 3 * ROOM):
+            assert exporter.get("/-/healthy").status == 200
+            slow.sendall(LAST_REQUEST)
+            answers = first + all_of(slow)
+    assert answers.count(b"HTTP/1.1 200 OK") == 2
+
+
+def test_clients_that_read_nothing_make_room_for_a_scraper(board: Board) -> None:
+    with serving(board, room=ROOM) as exporter, clients(exporter, ROOM, receive_buffer=4096) as slow:
+        for client in slow:
+            client.sendall(REQUEST)
+            assert client.recv(15) == b"HTTP/1.1 200 OK"
+        assert exporter.get("/metrics").body == board.snapshot.text
+
+
+def test_kept_connection_may_be_idle_for_longer_than_a_new_one(board: Board) -> None:
+    with serving(board, head_patience=SHORT) as exporter, exporter.connect() as kept:
+        kept.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert kept.recv(15) == b"HTTP/1.1 200 OK"
+        with exporter.connect() as new:
+            assert all_of(new) == b""
+        kept.sendall(LAST_REQUEST)
+        assert b"HTTP/1.1 200 OK" in all_of(kept)
+
+
+def test_few_files_are_enough_for_many_idle_clients(tmp_path: Path) -> None:
+    with with_64_files(tmp_path, "-n") as running, clients(Address(running.port), 100):
+        for _ in range(20):
+            assert running.get("/-/healthy").status_code == 200
+        assert running.get().status_code == 200
+        assert "Too many open files" not in running.log
+
+
+def test_more_files_are_asked_for(tmp_path: Path) -> None:
+    with with_64_files(tmp_path, "-S -n") as running:
+        soft, hard = psutil.Process(running.process.pid).rlimit(psutil.RLIMIT_NOFILE)
+        assert soft == (MAX_FILES if hard == psutil.RLIM_INFINITY else min(hard, MAX_FILES))
+
+
+@contextmanager
+def with_64_files(folder: Path, limit: str) -> Iterator[Exporter]:
+    """An exporter that may have 64 files open, where `limit` are the options of ulimit; no Airflow is there for it."""
+    limited = (
+        "sh",
+        "-c",
+        f'ulimit {limit} 64; exec "$@"',
+        "sh",
+        *COMMAND,
+        "exporter",
+        "--web.listen-address",
+        "127.0.0.1:0",
+    )
+    with (folder / "stderr").open("wb") as err:
+        process = subprocess.Popen(limited, cwd=folder, env=environment(folder), stderr=err)
+    running = Exporter(process, folder)
+    try:
+        found = eventually(lambda: re.search(r"http://127\.0\.0\.1:(\d+)/metrics", running.log), "the exporter serves")
+        assert found
+        running.port = int(found[1])
+        yield running
+        assert running.stop() == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_server_out_of_files_waits_and_says_so_once(board: Board, caplog: pytest.LogCaptureFixture) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with serving(board) as exporter, socket.socket() as client:
+        client.settimeout(ANSWER_WITHIN)
+        assert exporter.get("/-/healthy").status == 200  # it runs, and has imported what it needs
+        free = os.dup(0)
+        os.close(free)
         try:
-            client.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        except OSError:
-            return False
-        return b"200 OK" in all_of(client)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+            client.connect(("127.0.0.1", exporter.port))
+            client.sendall(LAST_REQUEST)
+            eventually(lambda: caplog.messages, "the server says that it has no file left")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert b"HTTP/1.1 200 OK" in all_of(client)
+    assert [message for message in caplog.messages if "ulimit -n" in message] == caplog.messages
+    assert len(caplog.messages) == 1
 
 
 def test_clients_that_read_nothing_share_one_page_in_memory(exporter: Address, board: Board) -> None:
@@ -110,7 +199,7 @@ def _held(port: int) -> bool:
 
 @pytest.mark.parametrize("sent", [b"", b"GET /metr", b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: "])
 def test_client_that_does_not_finish_its_request_is_cut_off(board: Board, sent: bytes) -> None:
-    with serving(board, SHORT) as exporter, exporter.connect() as client:
+    with serving(board, head_patience=SHORT) as exporter, exporter.connect() as client:
         client.sendall(sent)
         assert b"200 OK" not in all_of(client)
 

@@ -10,7 +10,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -142,9 +142,9 @@ def test_server_that_drips_is_given_up_on(scheme: str, start: bytes, end: bytes)
 
 
 def test_redirect_that_drips_is_given_up_on() -> None:
-    with dripping(b"HTTP/1.0 200 OK\r\nX-Slow: ", b"\r\n" + ANSWER.partition(b"\r\n")[2]) as slow:
-        with airflow(api=f"http://127.0.0.1:{slow}/") as port:
-            assert "no answer in time" in failure(f"http://127.0.0.1:{port}", SHORT)
+    end = b"\r\n" + ANSWER.partition(b"\r\n")[2]
+    with dripping(b"HTTP/1.0 200 OK\r\nX-Slow: ", end) as slow, airflow(api=f"http://127.0.0.1:{slow}/") as port:
+        assert "no answer in time" in failure(f"http://127.0.0.1:{port}", SHORT)
 
 
 def test_redirects_are_followed_three_times() -> None:
@@ -153,7 +153,7 @@ def test_redirects_are_followed_three_times() -> None:
         assert [path for path, _ in _Airflow.asked][-1] == "/health?c=d%20e"
     with airflow(api="/api", health="/health") as port:
         assert "it redirects too often" in failure(f"http://127.0.0.1:{port}")
-    for nowhere in ("ftp://127.0.0.1/", "file:///etc/passwd", "http://", "http://127.0.0.1:no"):
+    for nowhere in ("ftp://127.0.0.1/", "file:///etc/passwd", "http://127.0.0.1:no", "http://["):
         with airflow(api=nowhere, health=nowhere) as port:
             assert "it redirects to what is no web server" in failure(f"http://127.0.0.1:{port}")
 
@@ -163,23 +163,38 @@ def test_password_is_sent_to_its_own_server_only() -> None:
     with airflow(api="/health") as port:
         ask(f"http://me:p%C3%A4%2Fss@127.0.0.1:{port}")
         assert _Airflow.asked == [("/api/v2/monitor/health", login), ("/health", login)]
-    with airflow() as port, somewhere_else(port) as other:
-        _Airflow.moved = {"/api": f"http://127.0.0.1:{port}/health"}
-        ask(f"http://me:p%C3%A4%2Fss@127.0.0.1:{other}")
+    with airflow() as port, airflow() as other:
+        _Airflow.moved["/api"] = f"http://127.0.0.1:{other}/health"
+        ask(f"http://me:p%C3%A4%2Fss@127.0.0.1:{port}")
         assert _Airflow.asked == [("/api/v2/monitor/health", login), ("/health", None)]
 
 
-@contextmanager
-def somewhere_else(_: int) -> Iterator[int]:
-    """The port of a second server of the same kind."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Airflow) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a certificate for 127.0.0.1, its own authority, and its key."""
+    if not shutil.which("openssl") and not os.environ.get("CI"):
+        pytest.skip("openssl is not installed")
+    file = tmp_path_factory.mktemp("tls") / "certificate"
+    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(file) + ".key")
+    name = ("-subj", "/CN=airflow", "-addext", "subjectAltName=IP:127.0.0.1")
+    subprocess.run(["openssl", "req", "-x509", *key, *name, "-out", str(file)], check=True, capture_output=True)
+    return file
+
+
+def test_redirect_to_https_is_followed_if_the_certificate_is_trusted(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, str(certificate) + ".key")
+    with airflow() as port, airflow(context) as other:
+        _Airflow.moved["/api"] = f"https://127.0.0.1:{other}/health"
+        said = failure(f"https://127.0.0.1:{other}")
+        assert "cannot connect: [SSL: CERTIFICATE_VERIFY_FAILED]" in said
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert ask(f"http://127.0.0.1:{port}")
+        assert [path for path, _ in _Airflow.asked] == ["/api/v2/monitor/health", "/health"]
+        del _Airflow.moved["/api"]
+        assert ask(f"https://127.0.0.1:{other}")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +223,7 @@ def test_no_secret_of_the_url_is_shown(base: str, caplog: pytest.LogCaptureFixtu
     said = failure(base, SHORT) + caplog.text
     for secret in ("secret", "top", "me:", "12/", ":12", "\x1b"):
         assert secret not in said
-    assert "http://127.0.0.1:1/health: cannot connect: Connection refused" in said or "HOST:PORT" in said or "//" in said
+    assert "cannot connect" in said or "its URL is not like http://HOST:PORT" in said
 
 
 def test_answer_at_a_url_with_secrets_shows_none(caplog: pytest.LogCaptureFixture) -> None:
