@@ -59,7 +59,7 @@ _log_level = click.option(
 def cli() -> None:
     """See Apache Airflow failing before its users do.
 
-    Exit codes: 0 well, 1 found something (a failed collector), 2 could not run (bad flag, bad policy, unreachable source).
+    Exit codes: 0 well, 1 found something (a failed collector), 2 could not run (bad flag, bad policy, nothing to read).
     """
 
 

@@ -68,7 +68,7 @@ def _counts(db: Session) -> Counts:
     dag = db.schema.table("dag")
     here = active_dags(db.schema, dag)
     paused = sa.and_(here, dag.c.is_paused.is_(sa.true()))
-    parsed = sa.case((here, dag.c.last_parsed_time))
+    parsed = sa.case((here, dag.optional("last_parsed_time")))
     total, present, on_hold, oldest, newest = db.one(
         sa.select(
             sa.func.count(dag.c.dag_id),
@@ -88,9 +88,11 @@ def _files(db: Session) -> list[DagFile]:
     dag = db.schema.table("dag")
     seconds = sa.func.max(dag.c.last_parse_duration)
     statement = (
-        sa.select(dag.c.relative_fileloc, dag.c.fileloc, seconds)
+        sa.select(
+            dag.optional("relative_fileloc").label("relative"), dag.optional("fileloc").label("absolute"), seconds
+        )
         .where(active_dags(db.schema, dag), dag.c.last_parse_duration.is_not(None))
-        .group_by(dag.c.relative_fileloc, dag.c.fileloc)
+        .group_by(sa.text("1"), sa.text("2"))
     )
     slowest: dict[str, float] = {}
     for relative, absolute, duration in db.rows(statement):

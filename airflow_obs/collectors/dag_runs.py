@@ -83,7 +83,7 @@ def _groups(db: Session) -> list[Group]:
 
 def _due(db: Session, grace: timedelta) -> Due:
     dag = db.schema.table("dag")
-    due = dag.c.next_dagrun_create_after
+    due = dag.optional("next_dagrun_create_after")
     wanted = [active_dags(db.schema, dag), dag.c.is_paused.is_(sa.false())]
     # A DAG at its max_active_runs is waiting for itself: 3.2+ says so in a column, earlier releases clear the due moment.
     if db.schema.has("dag", "exceeds_max_non_backfill"):

@@ -88,13 +88,13 @@ def _executor(db: Session) -> str | None:
     """The newest scheduler's executor; Airflow since 2.10 leaves the column empty."""
     job = db.schema.table("job")
     statement = (
-        sa.select(job.c.executor_class)
+        sa.select(job.optional("executor_class"))
         .where(job.c.job_type == "SchedulerJob", job.c.latest_heartbeat.is_not(None))
         .order_by(job.c.latest_heartbeat.desc())
         .limit(1)
     )
-    found = db.rows(statement)
-    return found[0].executor_class or None if found else None
+    found = db.attempt(statement)
+    return found[0][0] or None if found else None
 
 
 _POSTGRESQL_SIZE = sa.text(

@@ -47,9 +47,9 @@ class Pools:
         deferred = pool.c.include_deferred if has_choice else sa.false().label("include_deferred")
         asked = _asked_slots(db)
         return [
-            Pool(row.pool, math.inf if row.slots < 0 else row.slots, bool(row.include_deferred),
+            Pool(row.pool, math.inf if (row.slots or 0) < 0 else row.slots or 0, bool(row.include_deferred),
                  *(asked.get((row.pool, state), 0) for state in _STATES))
-            for row in db.rows(sa.select(pool.c.pool, pool.c.slots, deferred))
+            for row in db.rows(sa.select(pool.c.pool, pool.c.slots, deferred).where(pool.c.pool.is_not(None)))
         ]  # fmt: skip
 
     def samples(self, pools: list[Pool]) -> Iterator[Reading]:

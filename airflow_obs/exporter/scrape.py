@@ -54,6 +54,7 @@ class Run:
     error: str | None = None
     source_up: bool | None = True
     """None: there is no such source, as far as anybody knows."""
+    tried: bool = True
     bug: str | None = None
     """The traceback of what no collector should raise."""
 
@@ -81,7 +82,7 @@ def run(job: Job, because: str | None = None) -> Run:
         bug = traceback.format_exc()
     return Run(
         job.name, job.source.name, started, time.monotonic() - clock, readings, dropped, error,
-        source_up if job.source.known else None, bug,
+        source_up if job.source.known else None, because is None, bug,
     )  # fmt: skip
 
 
@@ -131,10 +132,10 @@ class Worker(threading.Thread):
             due |= {job.name: now + job.policy.interval for job in batch}
             answered = False
             for outcome in self._run(batch):
-                (waiting.add if outcome.source_up is False else waiting.discard)(outcome.collector)
+                (waiting.discard if outcome.tried else waiting.add)(outcome.collector)
                 answered = answered or outcome.source_up is True
             if answered:
-                # The source is back: those that it failed need not wait for their turn, which may be minutes away.
+                # The source is back: those that failed untried need not wait for their turn, which may be minutes away.
                 due |= dict.fromkeys(waiting, now)
             self._stop_asked.wait(max(0.0, min(due.values()) - time.monotonic()))
         self._jobs[0].source.close()

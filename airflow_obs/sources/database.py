@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from airflow_obs.errors import SourceError, SourceUnreachable
 from airflow_obs.sources import schema as schemas
 from airflow_obs.sources.database_errors import SchemaChanged, explain
-from airflow_obs.sources.deadline import deadline
+from airflow_obs.sources.deadline import DeadlineExceeded, deadline
 from airflow_obs.sources.discovery import Found
 from airflow_obs.sources.schema import Schema
 
@@ -32,7 +32,6 @@ LOCK_TIMEOUT = 0.25
 """Seconds to wait for a lock: a reader only ever waits behind ACCESS EXCLUSIVE, and then it had better not queue up."""
 GRACE = 0.5
 """Seconds that the server is given to say that it gave up, before the client gives up on the server."""
-"""Beginnings of the SQLSTATEs that mean that there is no server for us: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 
 @dataclass(frozen=True)
@@ -57,12 +56,12 @@ class Session:
         return self.connection.execute(statement).one()
 
     def attempt(self, statement: sa.Executable) -> Sequence[Any] | None:
-        """Every row of `statement`, or None when a lock stands in its way; the transaction lives on."""
+        """Every row of `statement`, or None when a lock or a missing privilege stands in its way; the transaction lives on."""
         try:
             with self.connection.begin_nested():
                 return self.rows(statement)
         except DBAPIError as error:
-            if isinstance(error.orig, pg.LockNotAvailable):
+            if isinstance(error.orig, pg.LockNotAvailable | pg.InsufficientPrivilege):
                 return None
             raise
 
@@ -98,19 +97,26 @@ class Database:
 
         Without a schema to show for it, a connection is not kept: perhaps the URL was wrong, and is asked for again.
         """
+        begun = False
         try:
             with deadline(budget + GRACE, self._stop), (self._engine or self._connect()).connect() as connection:
-                yield Session(connection, self._begin(connection, budget), datetime.now(UTC))
+                session = Session(connection, self._begin(connection, budget), datetime.now(UTC))
+                begun = True
+                yield session
         except SourceError:
             if self._schema is None:
                 self.close()
             raise
         except (SQLAlchemyError, psycopg2.Error, sqlite3.Error) as error:
-            raise self._refusal(error, budget) from None
+            raise self._refusal(error, budget, begun) from None
 
-    def _refusal(self, error: Exception, budget: float) -> SourceError:
+    def _refusal(self, error: Exception, budget: float, begun: bool) -> SourceError:
         refusal = explain(error, self._setting or "the URL", self._secret, budget)
-        if self._schema is None or isinstance(refusal, SourceUnreachable | SchemaChanged):
+        timed_out = isinstance(getattr(error, "orig", error), DeadlineExceeded)
+        if timed_out and begun and not (self._stop and self._stop.is_set()):
+            # The server answered us, then took too long: if it is frozen, the next collector will find that out.
+            refusal = SourceError(f"database: its queries took more than the timeout of {budget:g}s together")
+        if self._schema is None or timed_out or isinstance(refusal, SourceUnreachable | SchemaChanged):
             self.close()
         return refusal
 

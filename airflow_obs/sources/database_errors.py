@@ -14,6 +14,7 @@ from airflow_obs.errors import SourceError, SourceUnreachable, redact
 from airflow_obs.sources.deadline import DeadlineExceeded
 
 _SERVER_GONE = ("08", "28", "3D", "53300", "57P")
+"""Beginnings of the SQLSTATEs that mean that there is no server for us (PostgreSQL manual, appendix A)."""
 GRANTS = "exporters/postgresql/grants.sql"
 
 
@@ -65,7 +66,7 @@ def explain(error: Exception, setting: str, secret: str | None, budget: float) -
 
 def _grant(text: str) -> str:
     found = re.search(r"(?:table|relation|view) (\S+)", text)
-    what = f"`GRANT SELECT ON {found[1]} TO` the exporter's role" if found else "the missing privilege"
+    what = f"`GRANT SELECT (column, …) ON {found[1]} TO` the exporter's role" if found else "grant what is missing"
     return f"run {GRANTS} again as the owner of Airflow's tables (needed after every `airflow db migrate`), or {what}"
 
 

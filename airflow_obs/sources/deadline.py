@@ -31,7 +31,8 @@ _limits = _Limits()
 def deadline(seconds: float, stop: threading.Event | None = None) -> Iterator[None]:
     """Within, every wait for PostgreSQL in this thread ends `seconds` from now, or soon after `stop` is set.
 
-    It then raises DeadlineExceeded. Works through psycopg2's wait callback, which is one for the whole process:
+    It then raises DeadlineExceeded. Works through psycopg2's wait callback, which is one for the whole process, so
+    that only one thread at a time may be in here:
     https://www.psycopg.org/docs/advanced.html#support-for-coroutine-libraries
     """
     extensions.set_wait_callback(_wait)
@@ -40,21 +41,24 @@ def deadline(seconds: float, stop: threading.Event | None = None) -> Iterator[No
         yield
     finally:
         _limits.until = _limits.stop = None
+        extensions.set_wait_callback(None)
 
 
 def _wait(connection: extensions.connection) -> None:
     poller = select.poll()
     watched: int | None = None
-    while (state := connection.poll()) != extensions.POLL_OK:
-        # While it connects, libpq may go on to the server's next address and with it to another socket.
-        if watched is not None:
-            poller.unregister(watched)
-        watched = connection.fileno()
-        poller.register(watched, select.POLLIN if state == extensions.POLL_READ else select.POLLOUT)
-        if (why := _given_up(poller)) is not None:
-            # This frame lives on in the error's traceback, and would keep the socket of a connection that nobody else has.
-            del connection
-            raise DeadlineExceeded(why)
+    try:
+        while (state := connection.poll()) != extensions.POLL_OK:
+            # While it connects, libpq may go on to the server's next address and with it to another socket.
+            if watched is not None:
+                poller.unregister(watched)
+            watched = connection.fileno()
+            poller.register(watched, select.POLLIN if state == extensions.POLL_READ else select.POLLOUT)
+            if (why := _given_up(poller)) is not None:
+                raise DeadlineExceeded(why)
+    finally:
+        # This frame lives on in an error's traceback, and would keep the socket of a connection that nobody else has.
+        del connection
 
 
 def _given_up(poller: select.poll) -> str | None:

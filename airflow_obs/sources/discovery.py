@@ -162,7 +162,7 @@ def _normalised(text: str, setting: str) -> URL:
             raise ValueError("@")
     except (ArgumentError, ValueError):
         raise SourceNotConfigured(
-            f"database: {setting} is not a database URL; write it like postgresql://user:password@host:5432/airflow, with special "
+            f"database: {setting} is not a database URL; write it like postgresql://USER:…@HOST:5432/airflow, with special "
             "characters of the password percent-encoded"
         ) from None
     return _dialect(url.drivername.partition("+")[0], setting)(url, setting)

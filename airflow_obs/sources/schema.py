@@ -33,6 +33,40 @@ class Moment(sa.TypeDecorator[datetime]):
 Columns = Mapping[str, Mapping[str, sa.types.TypeEngine[Any]]]
 
 
+class Table:
+    """A table for queries: `table.c.name` or `table.c["name"]` is a column, SourceError if this database lacks it."""
+
+    def __init__(self, name: str, clause: sa.TableClause) -> None:
+        self.name = name
+        self.c = _Columns(clause)
+
+    def optional(self, column: str) -> sa.ColumnElement[Any]:
+        """The column, or NULL in its place where this database lacks it: that costs what is made of it, and no more."""
+        return self.c.of(column) if self.c.has(column) else sa.null()
+
+
+class _Columns:
+    def __init__(self, clause: sa.TableClause) -> None:
+        self._clause = clause
+
+    def has(self, name: str) -> bool:
+        return name in self._clause.c
+
+    def of(self, name: str) -> sa.ColumnClause[Any]:
+        if not self.has(name):
+            raise SourceError(
+                f"database: table {self._clause.name} has no column {name}; is a migration half done, or this Airflow newer "
+                "than we know?"
+            )
+        return self._clause.c[name]
+
+    def __getattr__(self, name: str) -> sa.ColumnClause[Any]:
+        return self.of(name)
+
+    def __getitem__(self, name: str) -> sa.ColumnClause[Any]:
+        return self.of(name)
+
+
 @dataclass(frozen=True)
 class Schema:
     """The shape of one metadata database.
@@ -48,13 +82,13 @@ class Schema:
     def has(self, table: str, column: str | None = None) -> bool:
         return table in self.columns and (column is None or column in self.columns[table])
 
-    def table(self, name: str) -> sa.TableClause:
+    def table(self, name: str) -> Table:
         """The table with the columns it really has; SourceError when this database has no such table."""
         if name not in self.columns:
             raise SourceError(
                 f"database: it has no table {name} (schema revision {self.revision}); is a migration half done?"
             )
-        return sa.table(name, *(sa.column(column, kind) for column, kind in self.columns[name].items()))
+        return Table(name, sa.table(name, *(sa.column(column, kind) for column, kind in self.columns[name].items())))
 
 
 def read(connection: sa.Connection, schema_name: str | None) -> Schema:

@@ -61,3 +61,16 @@ def test_an_unlimited_and_an_overfull_pool(airflow_db: AirflowDatabase) -> None:
     seen = collect(airflow_db, "pools")
     assert seen.one(metrics.POOL_SLOTS, "endless") == seen.one(metrics.POOL_OPEN, "endless") == math.inf
     assert seen.one(metrics.POOL_OPEN, "shrunk") == -2
+
+
+def test_a_pool_without_size_or_name_costs_no_other(postgresql_db: AirflowDatabase) -> None:
+    nullable = (
+        "SELECT count(*) FROM information_schema.columns "
+        "WHERE table_name = 'slot_pool' AND column_name = '{}' AND is_nullable = 'YES'"
+    )
+    if postgresql_db.execute(nullable.format("slots"))[0][0]:
+        a_pool(postgresql_db, "sizeless", None)  # type: ignore[arg-type]
+        assert collect(postgresql_db, "pools").one(metrics.POOL_SLOTS, "sizeless") == 0
+    if postgresql_db.execute(nullable.format("pool"))[0][0]:
+        a_pool(postgresql_db, None, 3)  # type: ignore[arg-type]
+    assert collect(postgresql_db, "pools").one(metrics.POOL_SLOTS, "default_pool") == 128
