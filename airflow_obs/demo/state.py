@@ -63,7 +63,7 @@ class State:
 
     def rng(self, purpose: str) -> random.Random:
         """A generator of its own for each part, so that one part's choices do not move another's."""
-        return random.Random(f"{self.seed}:{purpose}")  # noqa: S311
+        return random.Random(f"{self.seed}:{purpose}")  # noqa: S311 (a simulation, no secret)
 
     def tasks(self, state: str) -> Iterator[LiveTask]:
         """The task instances in a state, the longest waiting first."""
@@ -72,7 +72,7 @@ class State:
 
 def last_due(spec: DagSpec, now: datetime) -> datetime:
     """The newest moment, not after `now`, at which a DAG with a schedule was due; not all fire on the minute."""
-    assert spec.every is not None  # noqa: S101
+    assert spec.every is not None  # noqa: S101 (for the type checker)
     offset = crc32(spec.dag_id.encode()) % spec.every
     passed = (now.timestamp() - offset) % spec.every
     return datetime.fromtimestamp(round(now.timestamp() - passed), UTC)

@@ -84,7 +84,7 @@ def serve(policy: Policy, deployment: Deployment, address: tuple[str, int]) -> i
     workers = [Worker(group, board.record, stop) for group in _by_source(todo)]
     for worker in workers:
         worker.start()
-    host = f"[{address[0]}]" if ":" in address[0] else address[0] or "0.0.0.0"  # noqa: S104
+    host = f"[{address[0]}]" if ":" in address[0] else address[0] or "0.0.0.0"  # noqa: S104 (for the log; nothing binds here)
     log.info("serving %s on http://%s:%d/metrics", deployment.name, host, server.port)
     try:
         asyncio.run(_until_stopped(server, board))

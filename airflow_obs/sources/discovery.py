@@ -85,7 +85,7 @@ def health_urls(environment: Environment = os.environ) -> tuple[list[str], bool]
 
 def _reachable(host: str | None) -> str:
     """Where to find a server that listens on `host`: one that listens on every interface is here."""
-    if host in {None, "", "0.0.0.0", "::"}:  # noqa: S104
+    if host in {None, "", "0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
         return "localhost"
     return f"[{host}]" if ":" in str(host) else str(host)
 
