@@ -1,18 +1,28 @@
 #!/bin/sh
-# Installs what the tests run but pip cannot bring: `prometheus` and `promtool`, from the Debian package prometheus.
+# Installs what the tests run but pip cannot bring, from Debian packages: `prometheus` and `promtool`, and RabbitMQ.
 # Quiet when all is there. As root on Debian it installs, without starting or enabling any service; elsewhere it only
 # says what is missing, and the tests that need it skip (they fail when CI is set).
 set -eu
 
-package=prometheus
+# Where Debian puts daemons, and RabbitMQ's own commands (those on PATH insist on being root).
+PATH="$PATH:/usr/sbin:/usr/lib/rabbitmq/bin"
+packages=
 missing=
-for tool in prometheus promtool; do
-    command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
-done
+need() { # need PACKAGE TOOL…
+    package=$1
+    shift
+    for tool in "$@"; do
+        command -v "$tool" >/dev/null 2>&1 && continue
+        missing="$missing $tool"
+        case " $packages " in *" $package "*) ;; *) packages="$packages $package" ;; esac
+    done
+}
+need prometheus prometheus promtool
+need rabbitmq-server rabbitmq-server rabbitmqctl epmd
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
-    echo "install-tools: missing:$missing (Debian, Ubuntu: sudo apt-get install --no-install-recommends $package);" \
+    echo "install-tools: missing:$missing (Debian, Ubuntu: sudo apt-get install --no-install-recommends$packages);" \
         "tests that need them skip, or fail where CI is set" >&2
     exit 0
 fi
@@ -34,16 +44,19 @@ if [ ! -e "$policy" ]; then
     made="$policy"
 fi
 mkdir -p "${preset%/*}"
-echo "disable $package.service" >"$preset"
+for unit in prometheus.service rabbitmq-server.service epmd.service epmd.socket; do
+    echo "disable $unit"
+done >"$preset"
 made="$made $preset"
 
-echo "install-tools: installing the Debian package $package (for$missing)" >&2
+echo "install-tools: installing the Debian packages$packages (for$missing)" >&2
 export DEBIAN_FRONTEND=noninteractive
 install() {
-    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 "$package" >"$log" 2>&1
+    # shellcheck disable=SC2086
+    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 $packages >"$log" 2>&1
 }
 if ! install && ! { apt-get update -qq >"$log" 2>&1 && install; }; then
     cat "$log" >&2
-    echo "install-tools: could not install $package; the tests that need$missing will skip, or fail when CI is set" >&2
+    echo "install-tools: could not install$packages; the tests that need$missing will skip, or fail when CI is set" >&2
     exit 1
 fi

@@ -11,18 +11,24 @@ from pathlib import Path
 import pytest
 
 from airflow_obs.catalog import metrics
+from airflow_obs.collectors.broker import BrokerState, Node, Queue, Redis
 from airflow_obs.collectors.registry import collectors
+from airflow_obs.collectors.workers import Fleet
 from airflow_obs.exporter.board import Board
 from airflow_obs.exporter.exposition import render
 from airflow_obs.exporter.run import jobs
 from airflow_obs.model import PREFIX
 from airflow_obs.policy import load
+from airflow_obs.sources import control_broker, redis
+from airflow_obs.sources.control import Worker
+from airflow_obs.sources.discovery import AirflowSettings
 from airflow_obs.sources.health import Answer
 from tests.airflow_database import AirflowDatabase
 from tests.airflow_schemas import POSTGRESQL_SCHEMAS, ROOT
 from tests.collectors.collected import collector, everything
 from tests.conftest import NewDatabase
 from tests.exporter.pages import Page
+from tests.rabbitmq_server import _CONTROL as CONTROLLER_PERMISSIONS
 from tests.states import (
     a_dag,
     a_live_scheduler,
@@ -34,6 +40,25 @@ from tests.states import (
 PACKAGE = ROOT / "airflow_obs"
 MODULES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
 POLICY = load(None)
+
+# No broker shows all of this at once; that each shows its part is for tests/brokers.
+A_BUSY_BROKER = BrokerState(
+    kind="any",
+    version="1.0",
+    queues=[Queue("default", 1, consumers=1, unacked=1)],
+    nodes=[Node("a", up=True, started=1, memory=1, memory_max=1, disk_free=1, disk_free_limit=1, alarms=(("disk", False),))],
+    unacked=1,
+    clients=1,
+    blocked_clients=1,
+    redis=Redis(
+        "noeviction", "master", unacked_oldest=1, visibility_timeout=1, evicted=1, max_clients=1, saves_succeed=True,
+        saved=1, replicas=1, replication_up=True, result_keys=1,
+    ),
+)  # fmt: skip
+A_FLEET = Fleet(
+    [Worker("celery@host", ("default",), active=1, reserved=1, pool_size=1, prefetch=1, processed=1, started=1e9)],
+    ["celery@gone"],
+)
 
 
 def a_busy_airflow(db: AirflowDatabase) -> None:
@@ -57,11 +82,13 @@ def test_the_names_exposed_are_the_names_of_the_catalogue(new_database: NewDatab
         db.execute("GRANT pg_read_all_stats TO airflow_obs")
         with db.engine.connect() as session:
             session.exec_driver_sql("SELECT 1")
-            exposed |= {reading.metric.name for reading in everything(db).readings}
+            exposed |= {reading.metric.name for reading in everything(db, AirflowSettings("CeleryExecutor")).readings}
         db.execute("REVOKE pg_read_all_stats FROM airflow_obs")
     health = collector("health")
     report = health.read(lambda: Answer({"scheduler": {"status": "healthy"}}, 0.1))
     exposed |= {reading.metric.name for reading in health.samples(report)}
+    exposed |= {reading.metric.name for reading in collector("broker").samples(A_BUSY_BROKER)}
+    exposed |= {reading.metric.name for reading in collector("workers").samples(A_FLEET)}
     own = Page(Board("airflow", jobs(POLICY, POLICY.deployment(None))).snapshot.text.decode())
     exposed |= {name for name in own.names if name.startswith(PREFIX)} | {metrics.SOURCE_UP.name}
     assert exposed == metrics.NAMES
@@ -98,6 +125,14 @@ def test_the_readme_lists_every_metric_and_no_other() -> None:
     assert listed == metrics.NAMES
 
 
+def test_the_readme_grants_what_the_tests_have_granted() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert redis.GRANTS in readme
+    assert control_broker.GRANTS in readme
+    for pattern in CONTROLLER_PERMISSIONS.values():
+        assert pattern in readme
+
+
 def test_the_readme_shows_the_rooms_as_they_are() -> None:
     readme = (ROOT / "README.md").read_text()
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()}
@@ -118,7 +153,10 @@ def test_help_needs_neither_a_database_nor_a_web_server() -> None:
         "print(sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"sqlalchemy", "psycopg2", "tornado", "requests", "prometheus_client", "pydantic", "ruamel"}
+    heavy = {
+        "sqlalchemy", "psycopg2", "tornado", "requests", "prometheus_client", "pydantic", "ruamel",
+        "redis", "amqp", "kombu", "celery",
+    }  # fmt: skip
     assert not heavy & set(ast.literal_eval(done.stderr))
 
 

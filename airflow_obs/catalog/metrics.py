@@ -40,7 +40,7 @@ COLLECTOR_FAILURES = Metric(
 )
 SOURCE_UP = _gauge(
     "exporter", "source_up",
-    "1 if the source (database, health endpoint) answered when it was last asked; absent for one that nobody told us of.",
+    "1 if the source (database, health, broker, workers) answered when it was last asked; absent for one that nobody told us of.",
     ("source",),
 )  # fmt: skip
 SERIES_DROPPED = Metric(
@@ -70,6 +70,11 @@ TASK_INSTANCES = _gauge(
 TASK_INSTANCES_OLDEST = _gauge(
     "task_instances", "task_instances_oldest_timestamp_seconds",
     "Since when the instance that is longest in this state (queued or scheduled) has been in it.", ("state", "queue"),
+)  # fmt: skip
+CELERY_TASK_INSTANCES = _gauge(
+    "task_instances", "celery_task_instances",
+    "Queued and running task instances for which Celery's broker should hold a message, by queue; what it lacks is lost.",
+    ("state", "queue"),
 )  # fmt: skip
 TASK_QUEUE_WAIT = Metric(
     PREFIX + "task_queue_wait_seconds", Kind.GAUGE_HISTOGRAM,
@@ -186,6 +191,132 @@ HEALTH_COMPONENT = _gauge(
     ("component",),
 )  # fmt: skip
 HEALTH_LATENCY = _gauge("health", "health_latency_seconds", "Time that the health endpoint took to answer.")
+
+# -- Celery's broker -------------------------------------------------------------------------------------------------
+
+BROKER_INFO = Metric(
+    PREFIX + "broker_info", Kind.INFO,
+    "What the broker is (redis, rabbitmq), its version, and for Redis what it does when its memory is full and its role.",
+    "broker", ("kind", "version"), ("eviction_policy", "role"),
+)  # fmt: skip
+BROKER_MESSAGES = _gauge(
+    "broker", "broker_queue_messages",
+    "Messages that wait in the queue for a worker, at every priority; 0 for a known queue that is empty.", ("queue",),
+)  # fmt: skip
+BROKER_CONSUMERS = _gauge(
+    "broker", "broker_queue_consumers",
+    "Consumers of the queue (RabbitMQ only; on Redis airflow_obs_worker_subscribed tells).", ("queue",),
+)  # fmt: skip
+BROKER_QUEUE_UNACKED = _gauge(
+    "broker", "broker_queue_unacked_messages",
+    "Messages of the queue that a worker holds (RabbitMQ with its management API only).", ("queue",),
+)  # fmt: skip
+BROKER_UNACKED = _gauge(
+    "broker", "broker_unacked_messages",
+    "Messages that workers hold and have not acknowledged, in all queues: tasks that run, and tasks that were fetched ahead.",
+)  # fmt: skip
+BROKER_UNACKED_OLDEST = _gauge(
+    "broker", "broker_unacked_oldest_timestamp_seconds",
+    "When the unacknowledged message that is held longest was delivered (Redis only).",
+)  # fmt: skip
+BROKER_VISIBILITY_TIMEOUT = _gauge(
+    "broker", "broker_visibility_timeout_seconds",
+    "Age at which an unacknowledged message is delivered again, and its task may run twice (Redis only; as configured).",
+)  # fmt: skip
+BROKER_MEMORY = _gauge("broker", "broker_memory_bytes", "Memory that the broker uses, by its own count.", (), ("node",))
+BROKER_MEMORY_MAX = _gauge(
+    "broker", "broker_memory_max_bytes",
+    "Memory at which Redis evicts or refuses to write, or RabbitMQ stops its publishers; +Inf when there is no limit.",
+    (), ("node",),
+)  # fmt: skip
+BROKER_DISK_FREE = _gauge(
+    "broker",
+    "broker_disk_free_bytes",
+    "Free space on the node's disk (RabbitMQ with its management API only).",
+    ("node",),
+)
+BROKER_DISK_FREE_LIMIT = _gauge(
+    "broker", "broker_disk_free_limit_bytes",
+    "Free space below which RabbitMQ stops its publishers (with its management API only).", ("node",),
+)  # fmt: skip
+BROKER_ALARM = _gauge(
+    "broker", "broker_alarm",
+    "1 while RabbitMQ stops its publishers on this node because memory or disk is short (with its management API only).",
+    ("alarm", "node"),
+)  # fmt: skip
+BROKER_NODE_UP = _gauge(
+    "broker", "broker_node_up", "1 if the node of the RabbitMQ cluster runs (with its management API only).", ("node",)
+)
+BROKER_EVICTED = Metric(
+    PREFIX + "broker_evicted_keys_total", Kind.COUNTER,
+    "Keys that Redis threw away because its memory was full: each may have been a whole queue.", "broker",
+)  # fmt: skip
+BROKER_CLIENTS = _gauge("broker", "broker_connected_clients", "Client connections of the broker.")
+BROKER_CLIENTS_MAX = _gauge("broker", "broker_max_clients", "Connections at which Redis turns clients away.")
+BROKER_BLOCKED_CLIENTS = _gauge(
+    "broker", "broker_blocked_clients",
+    "Redis: clients that wait for a message, idle workers among them. RabbitMQ: publishers that an alarm has stopped.",
+)  # fmt: skip
+BROKER_STARTED = _gauge(
+    "broker", "broker_start_timestamp_seconds", "When the broker started; without persistence its queues were empty then.",
+    (), ("node",),
+)  # fmt: skip
+BROKER_SAVE_OK = _gauge(
+    "broker", "broker_last_save_ok",
+    "1 if the newest attempts of Redis to write its snapshot and its append-only file succeeded.",
+)  # fmt: skip
+BROKER_LAST_SAVE = _gauge(
+    "broker", "broker_last_save_timestamp_seconds", "When Redis last wrote a whole snapshot, or when it started."
+)
+BROKER_REPLICAS = _gauge("broker", "broker_replicas", "Replicas that are connected to Redis.")
+BROKER_REPLICATION_UP = _gauge(
+    "broker", "broker_replication_link_up",
+    "1 if the Redis that we reach, being a replica, is connected to its master; absent on a master.",
+)  # fmt: skip
+BROKER_RESULT_KEYS = _gauge(
+    "broker", "broker_result_keys",
+    "Keys in the result backend's database of this Redis; in the broker's own, those that expire. Absent when it is elsewhere.",
+)  # fmt: skip
+
+# -- Celery's workers ------------------------------------------------------------------------------------------------
+
+WORKER_UP = _gauge(
+    "workers", "worker_up",
+    "1 if the worker answered over the broker; 0 for the forget window after one that answered before stopped to.",
+    ("worker",),
+)  # fmt: skip
+WORKER_SUBSCRIBED = _gauge(
+    "workers", "worker_subscribed",
+    "1 for each queue that the worker consumes from; a worker that is up without any takes no task.", ("worker", "queue"),
+)  # fmt: skip
+WORKER_QUEUES = _gauge(
+    "workers",
+    "worker_queues",
+    "Queues that the worker consumes from; 0 for one that is up and takes no task.",
+    ("worker",),
+)
+QUEUE_WORKERS = _gauge(
+    "workers", "queue_workers",
+    "Workers that are up and consume from the queue; 0 for one that tasks, bindings or a worker of the last hour speak of.",
+    ("queue",),
+)  # fmt: skip
+WORKER_ACTIVE = _gauge(
+    "workers", "worker_active_tasks", "Tasks that the worker runs, by its heartbeat; absent for one that sends none.",
+    ("worker",),
+)  # fmt: skip
+WORKER_RESERVED = _gauge(
+    "workers", "worker_reserved_tasks", "Tasks that the worker has fetched and not begun: no other worker can take them.",
+    ("worker",),
+)  # fmt: skip
+WORKER_POOL_SIZE = _gauge("workers", "worker_pool_size", "Tasks that the worker can run at once.", ("worker",))
+WORKER_PREFETCH = _gauge(
+    "workers", "worker_prefetch_count", "Messages that the worker takes before it acknowledges any.", ("worker",)
+)
+WORKER_PROCESSED = Metric(
+    PREFIX + "worker_processed_total", Kind.COUNTER, "Tasks that the worker accepted since it started.", "workers",
+    ("worker",),
+)  # fmt: skip
+WORKER_STARTED = _gauge("workers", "worker_start_timestamp_seconds", "When the worker started.", ("worker",))
 
 ALL: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))
 """Every metric, in the order of this file."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from airflow_obs.collectors.broker import Broker
 from airflow_obs.collectors.collector import AnyCollector
 from airflow_obs.collectors.dag_processing import DagProcessing
 from airflow_obs.collectors.dag_runs import DagRuns
@@ -11,21 +10,30 @@ from airflow_obs.collectors.database import DatabaseServer
 from airflow_obs.collectors.health import Health
 from airflow_obs.collectors.jobs import Jobs
 from airflow_obs.collectors.pools import Pools
+from airflow_obs.collectors.queues import QueueNames, Routing
 from airflow_obs.collectors.tables import Tables
 from airflow_obs.collectors.task_instances import TaskInstances
-from airflow_obs.policy.model import Collectors
+from airflow_obs.collectors.workers import Workers
+from airflow_obs.policy.model import BrokerSource, Collectors
+from airflow_obs.sources.discovery import AirflowSettings
 
 
-def collectors(policy: Collectors, find_executor: Callable[[], str | None] = lambda: None) -> list[AnyCollector]:
-    """Every enabled collector, in the order in which they run; `find_executor` gives Airflow's, where a setting names it."""
+def collectors(
+    policy: Collectors, broker: BrokerSource | None = None, settings: AirflowSettings | None = None
+) -> list[AnyCollector]:
+    """Every enabled collector, in the order in which they run; `settings` are what Airflow's own say here."""
+    settings = settings or AirflowSettings()
+    names = QueueNames(settings.default_queue)
     every: list[AnyCollector] = [
         Jobs(policy.jobs),
-        TaskInstances(),
+        TaskInstances(Routing(settings), names),
         DagRuns(policy.dag_runs),
         DagProcessing(),
         Pools(),
-        DatabaseServer(find_executor),
+        DatabaseServer(settings.executor),
         Tables(),
         Health(),
+        Broker(broker or BrokerSource(), names),
+        Workers(policy.workers, names),
     ]
     return [collector for collector in every if policy.by_name()[collector.name].enabled]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,10 +13,14 @@ import sqlalchemy as sa
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import NO_STATE, UNFINISHED_STATES
 from airflow_obs.collectors.live import current_tries
+from airflow_obs.collectors.queues import QueueNames, Routing
 from airflow_obs.model import Reading
 from airflow_obs.sources.database import Session
 
 _LABELS = ("state", "queue", "pool", "executor")
+
+IN_A_QUEUE = frozenset({"queued", "running"})
+"""States in which Celery holds a message for the task: it is acknowledged at its end ([celery] task_acks_late)."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,11 @@ class Wait:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What one run of the collector saw."""
+    """What one run of the collector saw; `celery` counts by state and queue those for which the broker should hold a message."""
 
     groups: list[Group]
     waits: list[Wait]
+    celery: Counter[tuple[str, str]]
 
 
 class TaskInstances:
@@ -56,8 +62,20 @@ class TaskInstances:
     name = "task_instances"
     source = "database"
 
+    def __init__(self, routing: Routing, queues: QueueNames) -> None:
+        self._routing = routing
+        self._queues = queues
+
     def read(self, db: Session) -> Unfinished:
-        return Unfinished(_groups(db), _waits(db))
+        """Celery's queues become known to the other collectors: that the broker holds nothing of them is a finding."""
+        groups = _groups(db)
+        held = [group for group in groups if group.state in IN_A_QUEUE]
+        celery = Counter[tuple[str, str]]()
+        for group, ours in zip(held, self._routing.celery((one.queue, one.executor) for one in held), strict=True):
+            if ours:
+                celery[group.state, group.queue] += group.count
+        self._queues.add(queue for _, queue in celery)
+        return Unfinished(groups, _waits(db), celery)
 
     def samples(self, unfinished: Unfinished) -> Iterator[Reading]:
         oldest: dict[tuple[str, str], datetime] = {}
@@ -70,6 +88,8 @@ class TaskInstances:
                 oldest[key] = min(group.oldest, oldest.get(key, group.oldest))
         for (state, queue), since in sorted(oldest.items(), key=lambda item: item[1]):
             yield metrics.TASK_INSTANCES_OLDEST.sample(since.timestamp(), state=state, queue=queue)
+        for (state, queue), count in unfinished.celery.most_common():
+            yield metrics.CELERY_TASK_INSTANCES.sample(count, state=state, queue=queue)
         for wait in sorted(unfinished.waits, key=lambda wait: wait.total, reverse=True):
             yield metrics.TASK_QUEUE_WAIT.distribution(wait.counts, wait.total, queue=wait.queue)
 

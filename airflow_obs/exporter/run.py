@@ -17,6 +17,8 @@ from airflow_obs.exporter.scrape import Job, Source, Worker, run_all
 from airflow_obs.exporter.server import Server
 from airflow_obs.policy.model import Deployment, Policy
 from airflow_obs.sources import discovery
+from airflow_obs.sources.broker import Broker
+from airflow_obs.sources.control import Workers
 from airflow_obs.sources.database import Database
 from airflow_obs.sources.health import HealthEndpoint
 
@@ -44,10 +46,16 @@ def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = 
         sources["database"] = Database(discovery.database_url, lambda: schema or discovery.database_schema(), stop)
     if health := deployment.sources.health:
         sources["health"] = HealthEndpoint(_health_urls(health.url))
+    named = deployment.airflow.executor
+    settings = discovery.AirflowSettings(None if named == "auto" else named)
+    if broker := deployment.sources.broker:
+        sources["broker"] = Broker(settings.broker, broker.management_url, stop)
+        if broker.control:
+            sources["workers"] = Workers(settings.broker, stop)
     by_name = policy.collectors.by_name()
     chosen = [
         Job(collector, by_name[collector.name], sources[collector.source])
-        for collector in collectors(policy.collectors, _find_executor(deployment))
+        for collector in collectors(policy.collectors, broker, settings)
         if collector.source in sources
     ]
     if not chosen:
@@ -122,8 +130,3 @@ def _by_source(todo: Sequence[Job]) -> list[list[Job]]:
 
 def _health_urls(url: str) -> Callable[[], tuple[list[str], bool]]:
     return discovery.health_urls if url == "auto" else lambda: ([url], True)
-
-
-def _find_executor(deployment: Deployment) -> Callable[[], str | None]:
-    named = deployment.airflow.executor
-    return discovery.airflow_executor if named == "auto" else lambda: named

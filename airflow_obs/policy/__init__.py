@@ -3,6 +3,7 @@
 from airflow_obs.policy.loader import default_text, load, loads
 from airflow_obs.policy.model import (
     AirflowFacts,
+    BrokerSource,
     CollectorPolicy,
     Collectors,
     DagRunsPolicy,
@@ -13,11 +14,13 @@ from airflow_obs.policy.model import (
     Policy,
     Replicas,
     Sources,
+    WorkersPolicy,
 )
 from airflow_obs.policy.schema import json_schema
 
 __all__ = [
     "AirflowFacts",
+    "BrokerSource",
     "CollectorPolicy",
     "Collectors",
     "DagRunsPolicy",
@@ -28,6 +31,7 @@ __all__ = [
     "Policy",
     "Replicas",
     "Sources",
+    "WorkersPolicy",
     "default_text",
     "json_schema",
     "load",

@@ -32,20 +32,26 @@ def refused(text: str, *at: tuple[str | int, ...]) -> PydanticCustomError:
 
 @dataclass(frozen=True)
 class Duration:
-    """Metadata of a float in seconds, written as a duration from `low` to `high`."""
+    """Metadata of a float in seconds, written as a duration from `low` to `high`; or `auto`, where that is allowed."""
 
     low: str
     high: str
+    auto: bool = False
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(self._check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": f"^{durations.PATTERN}$", "bounds": [self.low, self.high]}
+        pattern = f"(?:auto|{durations.PATTERN})" if self.auto else durations.PATTERN
+        return {"type": "string", "pattern": f"^{pattern}$", "bounds": [self.low, self.high]}
 
-    def _check(self, value: object, info: ValidationInfo) -> float:
+    def _check(self, value: object, info: ValidationInfo) -> float | str:
+        if self.auto and value == "auto":
+            return "auto"
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise refused(f"write a duration from {self.low} to {self.high}, such as 30s")
+            raise refused(
+                f"write {'auto or ' if self.auto else ''}a duration from {self.low} to {self.high}, such as 30s"
+            )
         if isinstance(value, str):
             try:
                 value = durations.parse(value)
@@ -129,23 +135,28 @@ class Text:
 
 @dataclass(frozen=True)
 class HttpUrl:
-    """Metadata of a text that is `auto` or the URL of an HTTP server, without anything secret in it."""
+    """Metadata of a text that is the URL of an HTTP server without anything secret in it; or `word`, unless that is None."""
+
+    word: str | None = "auto"
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._check)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": r"^(?:auto|https?://[^@?#\s]+)$"}
+        return {"type": "string", "pattern": rf"^(?:{self._word()}https?://[^@?#\s]+)$"}
+
+    def _word(self) -> str:
+        return f"{self.word}|" if self.word else ""
 
     def _check(self, value: object) -> str:
-        wrong = refused("must be auto or a URL, such as http://airflow-webserver:8080")
-        if not isinstance(value, str) or not re.fullmatch(r"auto|https?://[!-~]+", value):
+        wrong = refused(f"must be {self.word or 'null'} or a URL, such as http://airflow-webserver:8080")
+        if not isinstance(value, str) or not re.fullmatch(rf"{self._word()}https?://[!-~]+", value):
             raise wrong
         if re.search(r"[@?#]", value):
             raise refused("secrets never live in the policy: write the URL without user, password, ? and #")
         try:
             address = urlsplit(value)
-            reachable = value == "auto" or (address.hostname and address.port != 0)
+            reachable = value == self.word or (address.hostname and address.port != 0)
         except ValueError:
             reachable = False
         if not reachable:

@@ -44,14 +44,21 @@ Release = Annotated[
 Schema = Annotated[
     str, Text("[A-Za-z_][A-Za-z0-9_$-]{0,62}", "the name of a PostgreSQL schema, without quotes, such as airflow")
 ]
-
+QueueName = Annotated[
+    str, Text(r"[!-~]{1,255}", "the name of a queue, such as default: 1 to 255 ASCII characters without spaces")
+]
 
 _SECRET_KEYS = frozenset({
     "url", "uri", "dsn", "conn", "connection", "host", "port", "name", "database", "dbname", "user", "username", "role",
     "password", "passwd", "password_file", "secret", "sql_alchemy_conn", "sql_alchemy_conn_cmd", "db_url", "database_url",
+    "broker_url", "vhost", "management_user", "management_password",
 })  # fmt: skip
 _SECRETS = (
     "addresses and passwords of databases never live in the policy: set AIRFLOW_OBS_DB_URL or AIRFLOW_OBS_DB_URL_FILE "
+    "in the environment, and remove this"
+)
+_BROKER_SECRETS = (
+    "the broker's address and password never live in the policy: set AIRFLOW_OBS_BROKER_URL or AIRFLOW_OBS_BROKER_URL_FILE "
     "in the environment, and remove this"
 )
 
@@ -114,18 +121,43 @@ class HealthSource(_Knobs):
     )
 
 
+class BrokerSource(_Knobs):
+    """Celery's broker, Redis or RabbitMQ; its URL and password come from the environment."""
+
+    queues: tuple[QueueName, ...] = Field((), description="Queues to show beside those that are found by themselves.")
+    visibility_timeout: Annotated[float | Literal["auto"], Duration("1s", "30d", auto=True)] = Field(
+        "auto",
+        description="Redis delivers a task that is not done after this again; auto takes Airflow's setting, or its default of 1d.",
+    )
+    management_url: Annotated[str, HttpUrl(None)] | None = Field(
+        None,
+        description="RabbitMQ's management API, which knows all queues and alarms, asked as the broker's user; null does without.",
+    )
+    control: Annotated[bool, Flag()] = Field(
+        default=True,
+        description="Ask the workers over Celery's control protocol, which writes the addresses for replies into the broker.",
+    )
+
+    elsewhere = _SECRET_KEYS, _BROKER_SECRETS
+
+
 class Sources(_Knobs):
     """What can be read: only what is listed exists, and an empty value means that it exists with its defaults."""
 
     database: DatabaseSource | None = Field(None, description="The metadata database.")
     health: HealthSource | None = Field(None, description="The health endpoint.")
+    broker: BrokerSource | None = Field(
+        None, description="Celery's broker and workers; without Celery there is nothing to report, which is no failure."
+    )
 
     elsewhere = _SECRET_KEYS - {"database"}, _SECRETS
 
     @model_validator(mode="after")
     def _some(self) -> Sources:
-        if self.database is None and self.health is None:
-            raise refused("no source is listed, so nothing could be read: list database, health or both")
+        if self.database is None and self.health is None and self.broker is None:
+            raise refused(
+                "no source is listed, so nothing could be read: list database, health or broker, or several of them"
+            )
         return self
 
 
@@ -144,7 +176,7 @@ class Deployment(_Knobs):
         description="How many of each component should be alive, for rules; the exporter shows how many are.",
     )
     sources: Sources = Field(
-        Sources(database=DatabaseSource(), health=HealthSource()),
+        Sources(database=DatabaseSource(), health=HealthSource(), broker=BrokerSource()),
         description="What can be read. When given, only what is listed exists.",
     )
 
@@ -207,6 +239,14 @@ class DagRunsPolicy(CollectorPolicy):
     )
 
 
+class WorkersPolicy(CollectorPolicy):
+    """How the collector of Celery's workers runs."""
+
+    forget: Annotated[float, Duration("1m", "7d")] = Field(
+        description="How long a worker that no longer answers stays visible as down."
+    )
+
+
 class Collectors(_Knobs):
     """One field per collector."""
 
@@ -218,6 +258,10 @@ class Collectors(_Knobs):
     database: CollectorPolicy = Field(description="The database server: connections, locks, long transactions.")
     tables: CollectorPolicy = Field(description="Size, rows and oldest row of each table.")
     health: CollectorPolicy = Field(description="What Airflow's health endpoint says.")
+    broker: CollectorPolicy = Field(
+        description="Celery's broker: the depth of each queue, and how the server is doing."
+    )
+    workers: WorkersPolicy = Field(description="Celery's workers: alive, busy, and which queues each consumes from.")
 
     def by_name(self) -> dict[str, CollectorPolicy]:
         """Every collector's policy by the collector's name, in the order of this model."""

@@ -37,18 +37,28 @@ def airflow_cfg(environment: Environment) -> Path:
 
 def cfg_option(environment: Environment, section: str, option: str) -> str | None:
     """An option of airflow.cfg; raises SourceNotConfigured, which quotes nothing of the file, when it cannot be read."""
-    path = airflow_cfg(environment)
+    cfg = _read_cfg(environment)
     try:
-        changed = path.stat()
-        value = _parsed(path, changed.st_mtime_ns, changed.st_size).get(section, option, fallback=None)
-    except FileNotFoundError:
-        return None
+        value = cfg.get(section, option, fallback=None) if cfg else None
     except configparser.InterpolationError:
-        raise SourceNotConfigured(f"{path}: [{section}] {option}: a % must be written %% there") from None
-    except (configparser.Error, UnicodeDecodeError, OSError) as error:
-        # The error of a parser quotes the line it fell over, which may be the one with the password.
-        raise SourceNotConfigured(f"{path}: cannot be read as an airflow.cfg ({type(error).__name__})") from None
+        raise SourceNotConfigured(
+            f"{airflow_cfg(environment)}: [{section}] {option}: a % must be written %% there"
+        ) from None
     return expanded(environment, value) if value else None
+
+
+def section_options(environment: Environment, section: str) -> dict[str, str]:
+    """Every option of a section, from airflow.cfg and over it AIRFLOW__SECTION__…; names in small letters."""
+    cfg = _read_cfg(environment)
+    names = set(cfg.options(section)) if cfg and cfg.has_section(section) else set()
+    in_file = {name: value for name in names if (value := cfg_option(environment, section, name))}
+    prefix = f"AIRFLOW__{section.upper()}__"
+    in_environment = {
+        name[len(prefix) :].lower(): expanded(environment, value)
+        for name, value in environment.items()
+        if name.upper().startswith(prefix) and value
+    }
+    return in_file | in_environment
 
 
 def expanded(environment: Environment, value: str) -> str:
@@ -70,6 +80,18 @@ def read_secret(setting: str, path: str) -> str:
     if not text:
         raise SourceNotConfigured(f"{setting}: {path} is empty")
     return text
+
+
+def _read_cfg(environment: Environment) -> configparser.ConfigParser | None:
+    path = airflow_cfg(environment)
+    try:
+        changed = path.stat()
+        return _parsed(path, changed.st_mtime_ns, changed.st_size)
+    except FileNotFoundError:
+        return None
+    except (configparser.Error, UnicodeDecodeError, OSError) as error:
+        # The error of a parser quotes the line it fell over, which may be the one with the password.
+        raise SourceNotConfigured(f"{path}: cannot be read as an airflow.cfg ({type(error).__name__})") from None
 
 
 @lru_cache(maxsize=1)

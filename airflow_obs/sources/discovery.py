@@ -1,4 +1,4 @@
-"""Where the database and the health endpoint are, found the way Airflow itself would find them."""
+"""Where the database and the health endpoint are and what runs the tasks, found the way Airflow itself would find it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from airflow_obs.sources.airflow_settings import (
     expanded,
     read_secret,
 )
+from airflow_obs.sources.broker_url import BrokerAddress, broker_address, has_celery
 
 _ASYNCPG_ONLY = (
     "async_fallback",
@@ -50,9 +51,41 @@ def database_url(environment: Environment = os.environ) -> Found:
     )
 
 
-def airflow_executor(environment: Environment = os.environ) -> str | None:
-    """Airflow's executor as its environment or airflow.cfg says it, or None."""
-    return airflow_option(environment, "core", "executor")
+class AirflowSettings:
+    """What Airflow's own settings say here of its executor and of Celery, read anew whenever they are asked.
+
+    `executor` is the one that the policy names, which goes before them.
+    """
+
+    def __init__(self, executor: str | None = None, environment: Environment = os.environ) -> None:
+        self._executor = executor
+        self._environment = environment
+
+    def executor(self) -> str | None:
+        """The executor, or several with a comma between them; None where nobody says."""
+        return self._executor or airflow_option(self._environment, "core", "executor")
+
+    def default_queue(self) -> str | None:
+        """The queue of tasks that name none; None where nobody says."""
+        return airflow_option(self._environment, "operators", "default_queue")
+
+    def kubernetes_queue(self) -> str:
+        """The queue that CeleryKubernetesExecutor keeps from Celery."""
+        return airflow_option(self._environment, "celery_kubernetes_executor", "kubernetes_queue") or "kubernetes"
+
+    def broker(self) -> BrokerAddress | None:
+        """Celery's broker, None where there is none; raises SourceNotConfigured as broker_address does."""
+        return broker_address(self.executor(), self._environment)
+
+    def celery(self) -> bool:
+        """Whether Celery runs tasks: by the executor, or where nobody names one, by whether anything speaks of a broker."""
+        known = has_celery(self.executor())
+        if known is not None:
+            return known
+        try:
+            return self.broker() is not None
+        except SourceNotConfigured:
+            return True
 
 
 def database_schema(environment: Environment = os.environ) -> str | None:

@@ -13,7 +13,7 @@ from airflow_obs.collectors.registry import collectors
 from airflow_obs.model import Distribution, Metric, Reading
 from airflow_obs.policy import load
 from airflow_obs.sources.database import Database
-from airflow_obs.sources.discovery import Found
+from airflow_obs.sources.discovery import AirflowSettings, Found
 from tests.airflow_database import AirflowDatabase
 
 POLICY = load(None)
@@ -55,9 +55,9 @@ def collector(name: str) -> AnyCollector:
     return next(one for one in collectors(POLICY.collectors) if one.name == name)
 
 
-def everything(db: AirflowDatabase) -> Collected:
-    """What all database collectors say."""
-    every = [one for one in collectors(POLICY.collectors) if one.source == "database"]
+def everything(db: AirflowDatabase, settings: AirflowSettings | None = None) -> Collected:
+    """What all database collectors say, under these settings of Airflow's."""
+    every = [one for one in collectors(POLICY.collectors, None, settings) if one.source == "database"]
     return Collected(tuple(_readings(_collect(db.exporter_url, one) for one in every)))
 
 

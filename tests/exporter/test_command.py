@@ -42,7 +42,7 @@ deployments:
 """
 ONLY_POOLS_AND_HEALTH = "collectors:\n" + "".join(
     f"  {name}: {{enabled: false}}\n"
-    for name in ("jobs", "task_instances", "dag_runs", "dag_processing", "database", "tables")
+    for name in ("jobs", "task_instances", "dag_runs", "dag_processing", "database", "tables", "broker", "workers")
 )
 
 

@@ -34,7 +34,7 @@ def test_values() -> None:
     collectors = policy.collectors
     assert {name: knobs.interval for name, knobs in collectors.by_name().items()} == {
         "jobs": 15, "task_instances": 15, "dag_runs": 15, "dag_processing": 30, "pools": 15, "database": 15,
-        "tables": 60, "health": 15,
+        "tables": 60, "health": 15, "broker": 15, "workers": 60,
     }  # fmt: skip
     assert {knobs.timeout for knobs in collectors.by_name().values()} == {5.0, 10.0}
     assert (collectors.tables.timeout, collectors.jobs.alive_within, collectors.jobs.forget) == (10, 30, 3600)

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from airflow_obs.errors import UsageError
-from airflow_obs.policy import DatabaseSource, Deployment, HealthSource, Policy, Replicas, Sources, load
+from airflow_obs.policy import BrokerSource, DatabaseSource, Deployment, HealthSource, Policy, Replicas, Sources, load
 
 Site = Callable[[str], Policy]
 
@@ -52,17 +52,23 @@ def test_an_empty_mapping_changes_nothing(site: Site, text: str) -> None:
     assert site(text) == DEFAULT
 
 
-BOTH = Sources(database=DatabaseSource(), health=HealthSource())
+EVERY = Sources(database=DatabaseSource(), health=HealthSource(), broker=BrokerSource())
 
 
 @pytest.mark.parametrize(("text", "sources"), [
-    ("{name: airflow}", BOTH),
-    ("{sources: }", BOTH),
-    ("{sources: {database: , health: }}", BOTH),
+    ("{name: airflow}", EVERY),
+    ("{sources: }", EVERY),
+    ("{sources: {database: , health: , broker: }}", EVERY),
     ("{sources: {database: {}}}", Sources(database=DatabaseSource())),
     ("{sources: {database: ~}}", Sources(database=DatabaseSource())),
     ("{sources: {database: {schema: airflow}}}", Sources(database=DatabaseSource(schema="airflow"))),
     ("{sources: {health: {url: 'https://[::1]:8080/a'}}}", Sources(health=HealthSource(url="https://[::1]:8080/a"))),
+    ("{sources: {broker: {queues: [a, b]}}}", Sources(broker=BrokerSource(queues=("a", "b")))),
+    ("{sources: {broker: {visibility_timeout: 6h}}}", Sources(broker=BrokerSource(visibility_timeout=21600.0))),
+    (
+        "{sources: {broker: {management_url: 'http://mq:15672', control: false}}}",
+        Sources(broker=BrokerSource(management_url="http://mq:15672", control=False)),
+    ),
 ])  # fmt: skip
 def test_only_listed_sources_exist(site: Site, text: str, sources: Sources) -> None:
     assert site(f"deployments: [{text}]").deployments[0].sources == sources
@@ -90,6 +96,7 @@ def test_collectors_by_name() -> None:
     assert by_name["jobs"] is DEFAULT.collectors.jobs
     assert list(by_name) == [
         "jobs", "task_instances", "dag_runs", "dag_processing", "pools", "database", "tables", "health",
+        "broker", "workers",
     ]  # fmt: skip
 
 

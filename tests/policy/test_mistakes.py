@@ -17,6 +17,10 @@ SECRETS = (
     "addresses and passwords of databases never live in the policy: set AIRFLOW_OBS_DB_URL or AIRFLOW_OBS_DB_URL_FILE "
     "in the environment, and remove this"
 )
+BROKER_SECRETS = (
+    "the broker's address and password never live in the policy: set AIRFLOW_OBS_BROKER_URL or "
+    "AIRFLOW_OBS_BROKER_URL_FILE in the environment, and remove this"
+)
 
 MISTAKES = {
     "misspelt section": (
@@ -86,7 +90,10 @@ MISTAKES = {
     "list left out": ("deployments:\n# - name: a", "1:1: deployments: write a list: each item begins with `- `"),
     "no source": (
         "deployments:\n- sources: {}",
-        "2:12: deployments[0].sources: no source is listed, so nothing could be read: list database, health or both",
+        (
+            "2:12: deployments[0].sources: no source is listed, so nothing could be read: "
+            "list database, health or broker, or several of them"
+        ),
     ),
     "database URL in the policy": (
         "deployments: [{sources: {database: {url: 'postgresql://u:hunter22@h/d'}}}]",
@@ -102,13 +109,52 @@ MISTAKES = {
     ),
     "names of sources": (
         "deployments:\n- sources: [database]",
-        "2:12: deployments[0].sources: write a mapping of database, health",
+        "2:12: deployments[0].sources: write a mapping of database, health, broker",
     ),
     "password in the health URL": (
         "deployments: [{sources: {health: {url: 'http://u:hunter22@h:8080'}}}]",
         (
             "1:40: deployments[0].sources.health.url: secrets never live in the policy: "
             "write the URL without user, password, ? and #"
+        ),
+    ),
+    "broker URL as the source": (
+        "deployments: [{sources: {broker: 'redis://:hunter22@h/0'}}]",
+        (
+            "1:34: deployments[0].sources.broker: "
+            f"write a mapping of queues, visibility_timeout, management_url, control; {BROKER_SECRETS}"
+        ),
+    ),
+    "broker URL in the policy": (
+        "deployments: [{sources: {broker: {broker_url: 'redis://:hunter22@h/0'}}}]",
+        f"1:35: deployments[0].sources.broker: `broker_url` does not belong here: {BROKER_SECRETS}",
+    ),
+    "password in the management URL": (
+        "deployments: [{sources: {broker: {management_url: 'http://u:hunter22@h:15672'}}}]",
+        (
+            "1:51: deployments[0].sources.broker.management_url: secrets never live in the policy: "
+            "write the URL without user, password, ? and #"
+        ),
+    ),
+    "auto where it is not": (
+        "deployments: [{sources: {broker: {management_url: auto}}}]",
+        (
+            "1:51: deployments[0].sources.broker.management_url: "
+            "must be null or a URL, such as http://airflow-webserver:8080"
+        ),
+    ),
+    "queue that is no name": (
+        "deployments: [{sources: {broker: {queues: [default, two words]}}}]",
+        (
+            "1:53: deployments[0].sources.broker.queues[1]: "
+            "must be the name of a queue, such as default: 1 to 255 ASCII characters without spaces"
+        ),
+    ),
+    "visibility timeout without a unit": (
+        "deployments: [{sources: {broker: {visibility_timeout: 3600}}}]",
+        (
+            "1:55: deployments[0].sources.broker.visibility_timeout: "
+            "a number without a unit: write a duration, such as 30s, 5m or 1h30m"
         ),
     ),
     "timeout above the default interval": (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_obs.errors import SourceNotConfigured
-from airflow_obs.sources.discovery import airflow_executor, database_schema, database_url, health_urls
+from airflow_obs.sources.discovery import AirflowSettings, database_schema, database_url, health_urls
 
 SECRET = "p@ss:w/rd%?#"
 ENCODED = "p%40ss%3Aw%2Frd%25%3F%23"
@@ -117,7 +117,7 @@ def test_a_broken_cfg_does_not_matter_where_we_were_told(home: Path) -> None:
     (home / "airflow.cfg").write_text("garbage")
     assert url(home, AIRFLOW_OBS_DB_URL="postgresql://h/db") == "postgresql+psycopg2://h/db"
     environment = {"AIRFLOW_HOME": str(home)}
-    assert (airflow_executor(environment), database_schema(environment)) == (None, None)
+    assert (AirflowSettings(None, environment).executor(), database_schema(environment)) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,29 @@ def test_a_broken_cfg_is_named_but_not_quoted(home: Path, text: str) -> None:
 def test_facts_that_airflow_itself_is_told(home: Path) -> None:
     (home / "airflow.cfg").write_text("[core]\nexecutor = LocalExecutor\n[database]\nsql_alchemy_schema = af\n")
     environment = {"AIRFLOW_HOME": str(home)}
-    assert airflow_executor(environment) == "LocalExecutor"
+    assert AirflowSettings(None, environment).executor() == "LocalExecutor"
     assert database_schema(environment) == "af"
-    assert airflow_executor({**environment, "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor"}) == "CeleryExecutor"
+    environment["AIRFLOW__CORE__EXECUTOR"] = "CeleryExecutor"
+    assert AirflowSettings(None, environment).executor() == "CeleryExecutor"
+    assert AirflowSettings("KubernetesExecutor", environment).executor() == "KubernetesExecutor"
+
+
+@pytest.mark.parametrize(
+    ("executor", "settings", "expected"),
+    [
+        ("CeleryExecutor", {}, True),
+        ("LocalExecutor", {"AIRFLOW__CELERY__BROKER_URL": "redis://h/0"}, False),
+        (None, {}, False),
+        (None, {"AIRFLOW__CELERY__BROKER_URL": "redis://h/0"}, True),
+        (None, {"AIRFLOW__CELERY__BROKER_URL": "sqs://h/0"}, True),
+        ("some.Executor", {}, False),
+        ("some.Executor", {"AIRFLOW_OBS_BROKER_HOST": "h"}, True),
+    ],
+)
+def test_whether_celery_runs_tasks(
+    home: Path, executor: str | None, settings: dict[str, str], *, expected: bool
+) -> None:
+    assert AirflowSettings(executor, {"AIRFLOW_HOME": str(home), **settings}).celery() is expected
 
 
 def test_where_the_health_endpoint_may_be(home: Path) -> None:

@@ -1,0 +1,1 @@
+"""Celery's brokers and workers, read as the exporter reads them."""

@@ -1,0 +1,97 @@
+"""Real Celery workers of a plain app, as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from celery import Celery
+
+from tests.airflow_schemas import ROOT
+from tests.eventually import DEADLINE, eventually
+
+TASK = "execute_workload"
+"""As Airflow 3 calls its only task; its argument carries a token."""
+
+
+def app(url: str) -> Celery:
+    """An app as Airflow's is: acknowledges late, takes one message ahead, bodies in JSON. Its task sleeps."""
+    made = Celery("airflow", broker=url)
+    made.conf.update(
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        task_default_queue="default",
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={"visibility_timeout": 86400},
+    )
+    return made
+
+
+@dataclass(frozen=True)
+class CeleryWorker:
+    """A running worker; `name` is its full node name."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within, it stands still."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def celery_worker(
+    url: str, name: str, folder: Path, queues: str = "default,highmem", size: int = 2, prefetch: int = 1
+) -> Iterator[CeleryWorker]:
+    """A worker with a pool of threads, each of which takes `prefetch` messages, ready; killed at the end."""
+    log = folder / f"{name}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.celery_workers", name, queues, str(size), str(prefetch)],
+            cwd=ROOT, env={**os.environ, "TEST_BROKER": url, "PYTHONPATH": str(ROOT)}, stdout=out, stderr=out,
+        )  # fmt: skip
+    worker = CeleryWorker(name, process, log)
+
+    def ready() -> bool:
+        assert process.poll() is None, log.read_text()
+        return "ready." in log.read_text()
+
+    try:
+        eventually(ready, f"{name} is ready", 2 * DEADLINE)
+        yield worker
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _main(name: str, queues: str, size: str, prefetch: str) -> None:
+    made = app(os.environ["TEST_BROKER"])
+    made.conf.worker_prefetch_multiplier = int(prefetch)
+
+    @made.task(name=TASK)  # type: ignore[untyped-decorator]
+    def sleep(_token: str, seconds: float) -> None:
+        time.sleep(seconds)
+
+    made.worker_main(["worker", "-n", name, "-Q", queues, "-P", "threads", "-c", size, "-l", "INFO"])
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
