@@ -29,6 +29,16 @@ def airflow_option(environment: Environment, section: str, option: str) -> str |
         return None
 
 
+def our_host(environment: Environment, prefix: str) -> str | None:
+    """`prefix`_HOST of our own settings; raises SourceNotConfigured when only companions of it are set, which would be ignored."""
+    if host := environment.get(f"{prefix}_HOST", "").strip():
+        return host
+    companions = ("PORT", "USER", "PASSWORD", "PASSWORD_FILE", "NAME", "SCHEME")
+    if lone := [f"{prefix}_{part}" for part in companions if environment.get(f"{prefix}_{part}")]:
+        raise SourceNotConfigured(f"{lone[0]} is set, but {prefix}_HOST is not: set both, or none")
+    return None
+
+
 def airflow_cfg(environment: Environment) -> Path:
     """Where airflow.cfg is, or would be."""
     home = Path(environment.get("AIRFLOW_HOME") or Path(environment.get("HOME") or ".") / "airflow")

@@ -16,6 +16,7 @@ from airflow_obs.sources.airflow_settings import (
     airflow_cfg,
     airflow_option,
     cfg_option,
+    our_host,
     read_secret,
     section_options,
 )
@@ -115,7 +116,7 @@ def _from_our_url(environment: Environment) -> tuple[str, str] | None:
 
 
 def _from_our_parts(environment: Environment) -> tuple[str, str] | None:
-    host = environment.get("AIRFLOW_OBS_BROKER_HOST")
+    host = our_host(environment, "AIRFLOW_OBS_BROKER")
     if not host:
         return None
     scheme = environment.get("AIRFLOW_OBS_BROKER_SCHEME") or "redis"

@@ -88,7 +88,7 @@ class Database:
         self._stop = stop
         self._engine: sa.Engine | None = None
         self._secret: str | None = None
-        self._setting: str | None = None
+        self._found: Found | None = None
         self._schema: Schema | None = None
 
     @contextmanager
@@ -111,7 +111,7 @@ class Database:
             raise self._refusal(error, budget, begun) from None
 
     def _refusal(self, error: Exception, budget: float, begun: bool) -> SourceError:
-        refusal = explain(error, self._setting or "the URL", self._secret, budget)
+        refusal = explain(error, self._found, self._secret, budget)
         timed_out = isinstance(getattr(error, "orig", error), DeadlineExceeded)
         if timed_out and begun and not (self._stop and self._stop.is_set()):
             # The server answered us, then took too long: if it is frozen, the next collector will find that out.
@@ -156,9 +156,9 @@ class Database:
                 "pool_pre_ping": True,
             }
         self._engine = sa.create_engine(found.url, hide_parameters=True, **options)
-        if found.setting != self._setting:
+        if self._found is None or found.setting != self._found.setting:
             log.info("database: using the URL of %s", found.setting)
-            self._setting = found.setting
+        self._found = found
         return self._engine
 
     def _begin(self, connection: sa.Connection, budget: float) -> Schema:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from airflow_obs.errors import SourceError, SourceUnreachable, redact
 from airflow_obs.sources.deadline import DeadlineExceeded
+from airflow_obs.sources.discovery import Found
 
 _SERVER_GONE = ("08", "28", "3D", "53300", "57P")
 """Beginnings of the SQLSTATEs that mean that there is no server for us (PostgreSQL manual, appendix A)."""
@@ -22,18 +23,19 @@ class SchemaChanged(SourceError):
     """A table or column that was there at connect is gone."""
 
 
-def explain(error: Exception, setting: str, secret: str | None, budget: float) -> SourceError:
+def explain(error: Exception, found: Found | None, secret: str | None, budget: float) -> SourceError:
     """The SourceError, or SourceUnreachable, to raise for a driver's `error`.
 
-    `setting` names where the URL came from, `secret` is its password, `budget` the seconds that the session had.
+    `found` is the URL, `secret` its password, `budget` the seconds that the session had.
     """
+    where = _place(found)
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     encoded = [quote_plus(secret), quote(secret, safe="")] if secret else []
     text = redact(" ".join(str(cause).split()), secret, *encoded)
     if isinstance(cause, DeadlineExceeded):
         return SourceUnreachable(
             # Without its seconds: collectors have different budgets, and a change of text is logged as news.
-            f"database: {text}: the server is frozen, overloaded or cut off; look at it, not at the exporter"
+            f"database: {text}: the server{where} is frozen, overloaded or cut off; look at it, not at the exporter"
         )
     if isinstance(cause, pg.InsufficientPrivilege):
         return SourceError(f"database: {text}; {_grant(text)}")
@@ -54,14 +56,24 @@ def explain(error: Exception, setting: str, secret: str | None, budget: float) -
     if isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError) and (
         code is None or code.startswith(_SERVER_GONE)
     ):
-        return SourceUnreachable(f"database: cannot be reached: {text}")
+        return SourceUnreachable(f"database: cannot be reached{where}: {text}")
     if isinstance(cause, sqlite3.OperationalError):
-        return _explained_sqlite(text, budget)
+        return _explained_sqlite(text, where, budget)
     if isinstance(cause, psycopg2.ProgrammingError) and code is None:
-        return SourceUnreachable(f"database: {setting}: its options are not libpq's: {text}")
+        return SourceUnreachable(f"database: its options are not libpq's{where}: {text}")
     if isinstance(cause, sqlite3.DatabaseError) and "not a database" in text:
-        return SourceUnreachable(f"database: {text}; check the path in {setting}")
+        return SourceUnreachable(f"database: {text}; check the path{where}")
     return SourceError(f"database: {type(cause).__name__}: {text}")
+
+
+def _place(found: Found | None) -> str:
+    """Where the database is, and who says so, fit to be put behind a word."""
+    if found is None:
+        return ""
+    url = found.url
+    file, socket = url.get_backend_name() == "sqlite", url.query.get("host")
+    place = url.database if file else f"{url.host}:{url.port or 5432}" if url.host else socket or "libpq's default"
+    return f" ({place}, by {found.setting})"
 
 
 def _grant(text: str) -> str:
@@ -70,9 +82,9 @@ def _grant(text: str) -> str:
     return f"run {GRANTS} again as the owner of Airflow's tables (needed after every `airflow db migrate`), or {what}"
 
 
-def _explained_sqlite(text: str, budget: float) -> SourceError:
+def _explained_sqlite(text: str, where: str, budget: float) -> SourceError:
     if "unable to open" in text or "disk I/O" in text:
-        return SourceUnreachable(f"database: {text}: the file is missing or the exporter may not read it")
+        return SourceUnreachable(f"database: {text}: the file is missing or the exporter may not read it{where}")
     if "locked" in text:
         return SourceError(
             f"database: {text}: somebody is writing to it, or a process that died in mid-write left it so"

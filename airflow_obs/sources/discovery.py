@@ -17,6 +17,7 @@ from airflow_obs.sources.airflow_settings import (
     airflow_option,
     cfg_option,
     expanded,
+    our_host,
     read_secret,
 )
 from airflow_obs.sources.broker_url import BrokerAddress, broker_address, has_celery
@@ -132,7 +133,7 @@ def _from_our_url(environment: Environment) -> tuple[str, str] | None:
 
 
 def _from_our_parts(environment: Environment) -> tuple[str, str] | None:
-    host = environment.get("AIRFLOW_OBS_DB_HOST", "").strip()
+    host = our_host(environment, "AIRFLOW_OBS_DB")
     if not host:
         return None
     password = environment.get("AIRFLOW_OBS_DB_PASSWORD")

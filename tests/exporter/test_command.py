@@ -196,7 +196,7 @@ def test_once_exits_2_and_says_why_if_nothing_could_be_read(
 def test_once_exits_2_on_the_command_line_too(tmp_path: Path) -> None:
     done = airflow_obs(tmp_path, "exporter", "--once", AIRFLOW_OBS_DB_URL="postgresql://u:hunter2@127.0.0.1:1/x")
     assert done.returncode == 2
-    assert "source database: failed: database: cannot be reached" in done.stderr
+    assert "database: cannot be reached (127.0.0.1:1, by AIRFLOW_OBS_DB_URL)" in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
 

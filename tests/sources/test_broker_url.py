@@ -228,3 +228,11 @@ def test_nothing_shows_a_password(home: Path) -> None:
     assert SECRET not in repr(found)
     assert ENCODED not in repr(found)
     assert redact(f"{SECRET} {ENCODED}", *found.secrets) == "*** ***"
+
+
+def test_companions_of_a_host_that_is_not_set_are_no_silence() -> None:
+    lone = {"AIRFLOW_OBS_BROKER_PASSWORD": "x", "HOME": "/nonexistent"}
+    with pytest.raises(
+        SourceNotConfigured, match="AIRFLOW_OBS_BROKER_PASSWORD is set, but AIRFLOW_OBS_BROKER_HOST is not"
+    ):
+        broker_address(None, lone)

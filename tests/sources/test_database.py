@@ -93,7 +93,7 @@ def test_a_statement_that_takes_too_long(new_database: NewDatabase) -> None:
 
 def test_an_option_that_libpq_does_not_know() -> None:
     with (
-        pytest.raises(SourceUnreachable, match="the test: its options are not libpq's"),
+        pytest.raises(SourceUnreachable, match=r"its options are not libpq's \(h:5432, by the test\)"),
         closing(source("postgresql://me:sesame@h/db?shoe_size=43")) as database,
         database.session(BUDGET),
     ):

@@ -107,6 +107,15 @@ def test_variables_are_expanded_as_airflow_does(home: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("part", ["PORT", "USER", "PASSWORD", "PASSWORD_FILE", "NAME"])
+def test_companions_of_a_host_that_is_not_set_are_no_silence(home: Path, part: str) -> None:
+    (home / "airflow.cfg").write_text("[database]\nsql_alchemy_conn = postgresql://host/db\n")
+    lone = {f"AIRFLOW_OBS_DB_{part}": "x"}
+    with pytest.raises(SourceNotConfigured, match=f"AIRFLOW_OBS_DB_{part} is set, but AIRFLOW_OBS_DB_HOST is not"):
+        url(home, **lone)
+    assert url(home, AIRFLOW_OBS_DB_URL="postgresql://other/db", **lone) == "postgresql+psycopg2://other/db"
+
+
 def test_a_cfg_is_read_again_when_it_changed(home: Path) -> None:
     for host in ("one", "another"):
         (home / "airflow.cfg").write_text(f"[database]\nsql_alchemy_conn = postgresql://{host}/db\n")
