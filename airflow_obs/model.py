@@ -16,6 +16,8 @@ class Kind(StrEnum):
     GAUGE = "gauge"
     COUNTER = "counter"
     INFO = "info"
+    HISTOGRAM = "histogram"
+    """A distribution of what has happened since the exporter started: its buckets only rise."""
     GAUGE_HISTOGRAM = "gaugehistogram"
     """A distribution of what exists now: its buckets go down as well as up, so never take their rate()."""
 
@@ -46,7 +48,7 @@ class Metric:
             ),
             (self.name.endswith("_info") != (self.kind is Kind.INFO), "must end in _info if, and only if, an info"),
             (
-                bool(self.buckets) != (self.kind is Kind.GAUGE_HISTOGRAM),
+                bool(self.buckets) != (self.kind in {Kind.HISTOGRAM, Kind.GAUGE_HISTOGRAM}),
                 "buckets belong to distributions, and only there",
             ),
             (list(self.buckets) != sorted(set(self.buckets)), "buckets must ascend"),
@@ -54,6 +56,11 @@ class Metric:
         ]
         if found := [text for bad, text in wrong if bad]:
             raise ValueError(f"metric {self.name}: {'; '.join(found)}")
+
+    @property
+    def cumulates(self) -> bool:
+        """Whether it counts what has happened, so that its newest value still holds while nothing new is known."""
+        return self.kind in {Kind.COUNTER, Kind.HISTOGRAM}
 
     def sample(self, value: float, **labels: str | None) -> Sample:
         """A sample of this metric; an optional label given as None, or not at all, is left out.

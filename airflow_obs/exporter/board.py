@@ -57,8 +57,8 @@ class Snapshot:
 class Board:
     """Takes runs from the workers; gives the snapshot to the server. Safe to use from any thread.
 
-    Only the part of the page whose collector ran is rendered again. A collector that fails, or is late, loses its samples
-    and keeps its counters. `clock` gives seconds that never go back.
+    Only the part of the page whose collector ran is rendered again. A collector that fails, or is late, loses its gauges
+    and keeps its counters and histograms, which are true until it knows more. `clock` gives seconds that never go back.
     """
 
     def __init__(self, deployment: str, jobs: Sequence[Job], clock: Callable[[], float] = time.monotonic) -> None:
@@ -71,6 +71,8 @@ class Board:
         self._failures: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
         self._parts: dict[str, Page] = {}
+        self._lasting: dict[str, Page] = {}
+        """Of each collector that has any, its counters and histograms alone."""
         self._finished: dict[str, float] = dict.fromkeys(self._jobs, clock())
         self._late: frozenset[str] = frozenset()
         self._said: dict[str, str] = {}
@@ -94,8 +96,12 @@ class Board:
 
     def record(self, *runs: Run) -> None:
         """Take the outcome of runs, and publish."""
-        pages = {run.collector: render(run.readings, self._deployment) if run.succeeded else Page() for run in runs}
+        succeeded = [run for run in runs if run.succeeded]
+        pages = {run.collector: render(run.readings, self._deployment) for run in succeeded}
+        lasting = {run.collector: self._lasting_part(run.readings) for run in succeeded}
         with self._lock:
+            self._lasting |= lasting
+            pages |= {run.collector: self._lasting.get(run.collector, Page()) for run in runs if not run.succeeded}
             for run in runs:
                 self._log(run)
                 self._newest[run.collector] = run
@@ -118,9 +124,13 @@ class Board:
             for name in sorted(late - self._late):
                 log.warning("collector %s: late: no run has finished for %.0fs", name, now - self._finished[name])
                 self._said[f"collector {name}"] = "late"
-                self._parts[name] = Page()
+                self._parts[name] = self._lasting.get(name, Page())
             self._late = late
             self._snapshot = self._published()
+
+    def _lasting_part(self, readings: Sequence[Reading]) -> Page:
+        lasting = [reading for reading in readings if reading.metric.cumulates]
+        return render(lasting, self._deployment) if lasting else Page()
 
     def _log(self, run: Run) -> None:
         """Say what changed, once: a source that is down is one line, not one for each of its collectors."""

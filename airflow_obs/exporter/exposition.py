@@ -74,8 +74,9 @@ def _lines(reading: Reading) -> Iterator[tuple[str, dict[str, str], float]]:
             pairs = reading.cumulative()
             for bound, count in pairs:
                 yield "_bucket", {"le": floatToGoString(bound)}, count
-            yield "_gcount", {}, pairs[-1][1]
-            yield "_gsum", {}, reading.total
+            of_now = "g" if reading.metric.kind is Kind.GAUGE_HISTOGRAM else ""
+            yield f"_{of_now}count", {}, pairs[-1][1]
+            yield f"_{of_now}sum", {}, reading.total
 
 
 def _sendable(text: str) -> str:

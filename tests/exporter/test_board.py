@@ -11,6 +11,7 @@ from airflow_obs.catalog import metrics
 from airflow_obs.errors import SourceError, SourceUnreachable
 from airflow_obs.exporter.board import Board
 from airflow_obs.exporter.scrape import Job, run
+from airflow_obs.model import PREFIX, Kind, Metric
 from tests.exporter.fakes import Clock, FakeCollector, FakeSource, gives, policy, raises
 from tests.exporter.pages import Page
 
@@ -106,6 +107,22 @@ def test_counters_of_a_failed_collector_stay() -> None:
     assert len(exporter.page.values(metrics.POOL_SLOTS.name)) == 3
     exporter.fail("pools", SourceError("denied"))
     assert exporter.page.value(metrics.SERIES_DROPPED.name, **dropped) == 4
+
+
+def test_what_has_happened_still_stands_when_its_collector_fails(exporter: Exporter) -> None:
+    ended = Metric(PREFIX + "ended_total", Kind.COUNTER, "Help.", "pools")
+    took = Metric(PREFIX + "took_seconds", Kind.HISTOGRAM, "Help.", "pools", (), (), (1.0,))
+    exporter.collectors["pools"].answer = gives(*SLOTS, ended.sample(7), took.distribution([2, 5], 60))
+    exporter.run()
+    for _ in range(2):
+        exporter.fail("pools", SourceError("denied"))
+        page = exporter.page
+        assert metrics.POOL_SLOTS.name not in page.names
+        assert page.value(ended.name) == page.value(took.name + "_count") == 7
+        assert page.value(took.name + "_bucket", le="1.0") == 2
+    exporter.collectors["pools"].answer = gives(ended.sample(8))
+    exporter.run("pools")
+    assert exporter.page.value(ended.name) == 8
 
 
 def test_collector_recovers(exporter: Exporter) -> None:
