@@ -108,8 +108,8 @@ def exporter(policy: Path | None, deployment: str | None, address: tuple[str, in
 def demo(fault: str | None, list_faults: bool, seconds: float | None, address: str | None) -> None:
     """Watch a simulated Airflow with the exporter: nothing is needed, nothing is left behind.
 
-    An embedded PostgreSQL with the schema of Airflow 3.3, rows that change as a busy Airflow changes them, and the
-    exporter as a process of its own, whose figures are shown.
+    An embedded PostgreSQL with the schema of Airflow 3.3, rows that change as a busy Airflow changes them, an embedded Redis
+    with the messages of its Celery and workers that answer, and the exporter as a process of its own, whose figures are shown.
     """
     from airflow_obs.demo import run
 

@@ -1,1 +1,1 @@
-"""An embedded PostgreSQL with a real Airflow schema and simulated work, watched by a real exporter."""
+"""An embedded PostgreSQL with a real Airflow schema, an embedded Redis, and simulated work, watched by a real exporter."""

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 WAREHOUSE = "warehouse"
 PARTNER_API = "partner_api"
 HIGHMEM = "highmem"
+PARTNERS = "partners"
+GPU = "gpu"
+"""Queues beside the default one; nobody has set up a worker for the last."""
 
 POOLS: tuple[tuple[str, int, str], ...] = (
     ("default_pool", 128, "Default pool"),
@@ -18,9 +21,30 @@ POOLS: tuple[tuple[str, int, str], ...] = (
 BUNDLE = "dags-folder"
 FOLDER = "/opt/airflow/dags"
 
-HOSTS = {"default": ("worker-default-0", "worker-default-1", "worker-default-2"), HIGHMEM: ("worker-highmem-0",)}
-SLOTS = {"default": 32, HIGHMEM: 8}
-"""Task instances that the workers of each queue run at a time."""
+
+@dataclass(frozen=True)
+class WorkerSpec:
+    """A Celery worker: its full node name, the queues that it consumes from, and how many task instances it runs at a time."""
+
+    name: str
+    queues: tuple[str, ...]
+    slots: int
+
+    @property
+    def host(self) -> str:
+        """The host that it runs on; others may run there too."""
+        return self.name.rpartition("@")[2]
+
+
+WORKERS = (
+    WorkerSpec("default@airflow-worker-0", ("default", PARTNERS), 20),
+    WorkerSpec("highmem@airflow-worker-0", (HIGHMEM,), 8),
+    WorkerSpec("default@airflow-worker-1", ("default", PARTNERS), 20),
+)
+HOSTS = {
+    queue: tuple(worker.host for worker in WORKERS if queue in worker.queues)
+    for queue in ("default", PARTNERS, HIGHMEM)
+}
 
 SCHEDULERS = ("airflow-scheduler-0", "airflow-scheduler-1")
 TRIGGERER = "airflow-triggerer-0"
@@ -39,7 +63,7 @@ class TaskSpec:
     """A task: it starts when every task of the earlier stages is done; `seconds` is its typical duration.
 
     `fails` is the probability of failing per try, `mapped` its number of mapped instances (0: it is not mapped); one
-    that `defers` hands itself to the triggerer for about `seconds`.
+    that `defers` hands itself to the triggerer for about `seconds`. `priority` is Celery's on Redis: 0 is taken first.
     """
 
     task_id: str
@@ -48,6 +72,7 @@ class TaskSpec:
     operator: str = "PythonOperator"
     pool: str = "default_pool"
     queue: str = "default"
+    priority: int = 0
     mapped: int = 0
     fails: float = 0.004
     retries: int = 2
@@ -75,8 +100,9 @@ class DagSpec:
 
 
 def _extract_load(name: str, seconds: float, pool: str = "default_pool") -> tuple[TaskSpec, ...]:
+    queue = PARTNERS if pool == PARTNER_API else "default"
     return (
-        TaskSpec(f"extract_{name}", 0, seconds, pool=pool, operator="HttpOperator", fails=0.02),
+        TaskSpec(f"extract_{name}", 0, seconds, pool=pool, queue=queue, operator="HttpOperator", fails=0.02),
         TaskSpec("validate", 1, 4, operator="SQLCheckOperator"),
         TaskSpec("load_raw", 2, seconds, operator="S3ToRedshiftOperator"),
         TaskSpec("publish", 3, 3),
@@ -88,6 +114,21 @@ BACKFILL = DagSpec(
     (TaskSpec("reload_partition", 0, 3600, "SQLExecuteQueryOperator", WAREHOUSE, mapped=12, fails=0),),
     description="Reloads the partitions of a table, by hand",
 )  # fmt: skip
+CHECKS = DagSpec(
+    "data_quality_checks", "platform/data_quality.py", "data-platform", 180,
+    (TaskSpec("freshness", 0, 10, "SQLCheckOperator", priority=3, mapped=6, fails=0.02), TaskSpec("summary", 1, 3)),
+    0.5,
+)  # fmt: skip
+EMBEDDINGS = DagSpec(
+    "product_embeddings", "ml/product_embeddings.py", "machine-learning", None,
+    (TaskSpec("embed", 0, 60, queue=GPU, mapped=6), TaskSpec("publish", 1, 3)),
+    description="Written for workers with a GPU",
+)  # fmt: skip
+TRAINING = DagSpec(
+    "recommender_training", "ml/recommender_training.py", "machine-learning", None,
+    (TaskSpec("fit", 0, 30 * 3600, queue=HIGHMEM, fails=0), TaskSpec("publish", 1, 3)), 0.8,
+    "Trains for more than a day, by hand",
+)  # fmt: skip
 
 DAGS: tuple[DagSpec, ...] = (
     DagSpec("sales_orders_ingest", "sales/orders_ingest.py", "sales-data", 60, _extract_load("orders", 30), 0.6),
@@ -95,13 +136,13 @@ DAGS: tuple[DagSpec, ...] = (
     DagSpec("crm_contacts_sync", "sales/crm_contacts.py", "sales-data", 180,
             _extract_load("contacts", 40, PARTNER_API)),
     DagSpec("ad_spend_import", "marketing/ad_spend.py", "marketing", 120, (
-        TaskSpec("fetch_campaigns", 0, 6, "HttpOperator", PARTNER_API, fails=0.05),
-        TaskSpec("fetch_spend", 1, 25, "HttpOperator", PARTNER_API, mapped=6, fails=0.05),
+        TaskSpec("fetch_campaigns", 0, 6, "HttpOperator", PARTNER_API, PARTNERS, fails=0.05),
+        TaskSpec("fetch_spend", 1, 25, "HttpOperator", PARTNER_API, PARTNERS, mapped=6, fails=0.05),
         TaskSpec("load_spend", 2, 12, "S3ToRedshiftOperator"),
     ), 0.3),
     DagSpec("email_campaign_export", "marketing/email_export.py", "marketing", 300, (
         TaskSpec("select_audience", 0, 35, "SQLExecuteQueryOperator", WAREHOUSE),
-        TaskSpec("push_to_mailer", 1, 25, "HttpOperator", PARTNER_API, fails=0.03),
+        TaskSpec("push_to_mailer", 1, 25, "HttpOperator", PARTNER_API, PARTNERS, fails=0.03),
     ), 0.2),
     DagSpec("payments_reconcile", "finance/payments_reconcile.py", "finance", 120, (
         TaskSpec("wait_for_bank_file", 0, 45, "S3KeySensorAsync", defers=True, fails=0),
@@ -127,7 +168,7 @@ DAGS: tuple[DagSpec, ...] = (
     ), 0.7),
     DagSpec("search_index_refresh", "web/search_index.py", "web-analytics", 120, (
         TaskSpec("changed_products", 0, 8, "SQLExecuteQueryOperator"),
-        TaskSpec("index", 1, 20, mapped=10, fails=0.01),
+        TaskSpec("index", 1, 20, priority=6, mapped=10, fails=0.01),
         TaskSpec("swap_alias", 2, 2),
     )),
     DagSpec("fraud_scores", "ml/fraud_scores.py", "machine-learning", 60, (
@@ -140,15 +181,12 @@ DAGS: tuple[DagSpec, ...] = (
         TaskSpec("dbt_run", 1, 20, "BashOperator", WAREHOUSE, mapped=4, fails=0.02),
         TaskSpec("dbt_test", 2, 20, "BashOperator", fails=0.03),
     ), 2.2),
-    DagSpec("data_quality_checks", "platform/data_quality.py", "data-platform", 180, (
-        TaskSpec("freshness", 0, 10, "SQLCheckOperator", mapped=6, fails=0.02),
-        TaskSpec("summary", 1, 3),
-    ), 0.5),
+    CHECKS,
     DagSpec("airflow_housekeeping", "platform/housekeeping.py", "data-platform", 86400, (
         TaskSpec("rotate_logs", 0, 12, "BashOperator"),
         TaskSpec("report_usage", 1, 5),
     ), 0.2),
-    BACKFILL,
+    BACKFILL, EMBEDDINGS, TRAINING,
     DagSpec("legacy_ftp_export", "legacy/ftp_export.py", "operations", 900, _extract_load("ftp", 30), 0.3, paused=True),
     DagSpec("customer_360_v1", "legacy/customer_360.py", "operations", 900, _extract_load("customers", 30), stale=True),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Starts the exporter as a process of its own, as any user would, against the demo's database."""
+"""Starts the exporter as a process of its own, as any user would, against the demo's database and broker."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from airflow_obs.demo.keeper import Keeper
 from airflow_obs.demo.postgres import WATCHER, Server
+from airflow_obs.demo.redis import Redis
 from airflow_obs.errors import AirflowObsError, UsageError
 
 DEFAULT_HOST = "127.0.0.1"
@@ -22,8 +23,9 @@ POLICY = """\
 # Everything sooner than one would have it in production, so that a fault is seen within seconds.
 deployments:
   - name: demo
+    airflow: {executor: CeleryExecutor}
     replicas: {scheduler: 2}
-    sources: {database: {}}
+    sources: {database: {}, broker: {}}
 collectors:
   jobs: {interval: 2s, timeout: 2s, alive_within: 12s}
   task_instances: {interval: 2s, timeout: 2s}
@@ -32,6 +34,8 @@ collectors:
   pools: {interval: 2s, timeout: 2s}
   database: {interval: 2s, timeout: 2s}
   tables: {interval: 2s, timeout: 2s}
+  broker: {interval: 2s, timeout: 2s}
+  workers: {interval: 5s, timeout: 5s}
 """
 
 
@@ -93,14 +97,19 @@ def choose(given: str | None) -> Address:
     return address
 
 
-def start(keeper: Keeper, server: Server, address: Address) -> None:
-    """Start it; it connects as a role that may only read. Raises AirflowObsError when it cannot be started."""
-    policy = keeper.folder / "policy.yaml"
-    policy.write_text(POLICY, encoding="utf-8")
+def environment(database_url: str, broker_url: str) -> dict[str, str]:
+    """Ours, with these sources and no others."""
     # Settings that a user made for an exporter of a real Airflow must not win over the demo's.
     own = ("AIRFLOW_OBS_", "AIRFLOW__", "AIRFLOW_HOME")
     env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    env["AIRFLOW_OBS_DB_URL"] = server.url(WATCHER)
+    return env | {"AIRFLOW_OBS_DB_URL": database_url, "AIRFLOW_OBS_BROKER_URL": broker_url}
+
+
+def start(keeper: Keeper, server: Server, redis: Redis, address: Address) -> None:
+    """Start it; it connects as those who may only read. Raises AirflowObsError when it cannot be started."""
+    policy = keeper.folder / "policy.yaml"
+    policy.write_text(POLICY, encoding="utf-8")
+    env = environment(server.url(WATCHER), redis.watcher_url)
     argv = [sys.executable, "-m", "airflow_obs", "exporter", "--web.listen-address", str(address)]
     keeper.start(NAME, [*argv, "--policy", str(policy)], env=env)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -20,7 +21,10 @@ OLD_PARSE = 30.0
 SLOW_PARSE = 5.0
 LONG_IDLE = 5.0
 MANY_DEAD = 10_000
-"""Seconds and rows beyond which a figure looks sick in the demo, whose clocks run faster than production's."""
+MANY_WAITING = 25
+MANY_LOST = 10
+SHARE_OF_TIMEOUT = 0.9
+"""Seconds, rows, messages and shares beyond which a figure looks sick in the demo, whose clocks run faster than production's."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def ready(url: str, timeout: float = 2.0) -> bool:
 def figures(page: Page, now: float) -> list[Figure]:
     """The figures of a page read at `now` (Unix seconds), those that look sick marked; no figure without its series."""
     return [*_jobs(page, now), *_tasks(page, now), *_pools(page), *_parsing(page, now), *_database(page, now),
-            *_collectors(page)]  # fmt: skip
+            *_broker(page, now), *_workers(page), *_collectors(page)]  # fmt: skip
 
 
 def _jobs(page: Page, now: float) -> Iterator[Figure]:
@@ -139,6 +143,40 @@ def _database(page: Page, now: float) -> Iterator[Figure]:
     if dead := page.series(metrics.TABLE_DEAD_ROWS):
         labels, rows = max(dead, key=lambda series: series[1])
         yield Figure("most dead rows", f"{labels['table']} {rows:,.0f}", rows > MANY_DEAD)
+
+
+def _broker(page: Page, now: float) -> Iterator[Figure]:
+    for used in page.values(metrics.BROKER_MEMORY):
+        limit = page.total(metrics.BROKER_MEMORY_MAX)
+        of = "" if math.isinf(limit) else f" of {limit / 2**20:.1f}"
+        evicted = page.total(metrics.BROKER_EVICTED)
+        yield Figure("broker", f"{used / 2**20:.1f}{of} MiB, {evicted:,.0f} keys evicted", evicted > 0)
+    for moment in page.values(metrics.BROKER_STARTED):
+        yield Figure("broker started", _ago(now - moment))
+    for labels, waiting in sorted(page.series(metrics.BROKER_MESSAGES), key=lambda series: series[0]["queue"]):
+        queue = labels["queue"]
+        workers = page.values(metrics.QUEUE_WORKERS, queue=queue)
+        text = f"{waiting:g} waiting" + "".join(f", {count:g} workers" for count in workers)
+        yield Figure(f"queue {queue}", text, waiting > MANY_WAITING or 0 in workers)
+    for held in page.values(metrics.BROKER_UNACKED):
+        ages = [now - moment for moment in page.values(metrics.BROKER_UNACKED_OLDEST)]
+        timeout = page.total(metrics.BROKER_VISIBILITY_TIMEOUT)
+        text = f"{held:g} held, the oldest for {max(ages, default=0):,.0f} of {timeout:,.0f} s"
+        yield Figure("unacked messages", text, max(ages, default=0) > SHARE_OF_TIMEOUT * timeout)
+        lost = page.total(metrics.CELERY_TASK_INSTANCES) - held - page.total(metrics.BROKER_MESSAGES)
+        # The database and the broker are read up to some seconds apart, in which tasks begin and end.
+        yield Figure("tasks without message", f"{lost:g}" if lost > MANY_LOST else "none", lost > MANY_LOST)
+
+
+def _workers(page: Page) -> Iterator[Figure]:
+    for labels, up in sorted(page.series(metrics.WORKER_UP), key=lambda series: series[0]["worker"]):
+        worker = labels["worker"]
+        queues = sorted(labels["queue"] for labels, _ in page.series(metrics.WORKER_SUBSCRIBED, worker=worker))
+        active, size = (
+            page.total(metric, worker=worker) for metric in (metrics.WORKER_ACTIVE, metrics.WORKER_POOL_SIZE)
+        )
+        text = f"{active:g} of {size:g} busy, takes from {', '.join(queues) or 'no queue'}" if up else "down"
+        yield Figure(f"worker {worker}", text, not (up and queues))
 
 
 def _collectors(page: Page) -> Iterator[Figure]:

@@ -136,4 +136,6 @@ class Keeper:
         return answer
 
     def _died(self) -> AirflowObsError:
-        return AirflowObsError("demo: the process that keeps the demo's PostgreSQL and exporter has died; start again")
+        return AirflowObsError(
+            "demo: the process that keeps the demo's PostgreSQL, Redis and exporter has died; start again"
+        )

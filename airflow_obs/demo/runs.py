@@ -64,6 +64,13 @@ def move(cur: cursor, task: LiveTask, to: str, now: datetime, **columns: str | i
     task.state, task.since = to, now
 
 
+def start_run(cur: cursor, run: LiveRun, now: datetime, *, job: int | None) -> None:
+    """A run begins; its tasks may be scheduled."""
+    run.state = "running"
+    update(cur, "dag_run", "id", run.number, state="running", start_date=now, updated_at=now,
+           last_scheduling_decision=now, scheduled_by_job_id=job)  # fmt: skip
+
+
 def end_run(cur: cursor, state: State, run: LiveRun, outcome: str, now: datetime) -> None:
     """A run is over: success or failed."""
     update(cur, "dag_run", "id", run.number, state=outcome, end_date=now, updated_at=now, last_scheduling_decision=now)

@@ -6,10 +6,11 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airflow_obs.demo.broker import Broker
 from airflow_obs.demo.company import POOLS
 from airflow_obs.demo.jobs import Job
 from airflow_obs.demo.records import update
-from airflow_obs.demo.runs import create_run, end_run, move
+from airflow_obs.demo.runs import create_run, end_run, move, start_run
 from airflow_obs.demo.state import LiveRun, LiveTask, State, next_due
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ FINISHED = ("success", "failed", "upstream_failed")
 class Scheduling:
     """What the schedulers that are alive do between them; with none alive nothing is created, scheduled or ended."""
 
-    def __init__(self, state: State, jobs: tuple[Job, ...]) -> None:
+    def __init__(self, state: State, jobs: tuple[Job, ...], broker: Broker) -> None:
         self.jobs = jobs
+        self._broker = broker
         self._state = state
         self._rng = state.rng("scheduling")
 
@@ -57,10 +59,8 @@ class Scheduling:
         active = Counter(run.dag.spec.dag_id for run in self._state.runs if run.state == "running")
         for run in self._state.runs:
             if run.state == "queued" and active[run.dag.spec.dag_id] < MAX_ACTIVE_RUNS:
-                run.state = "running"
                 active[run.dag.spec.dag_id] += 1
-                update(cur, "dag_run", "id", run.number, state="running", start_date=now, updated_at=now,
-                       last_scheduling_decision=now, scheduled_by_job_id=job.number)  # fmt: skip
+                start_run(cur, run, now, job=job.number)
 
     def _advance(self, cur: cursor, run: LiveRun, now: datetime) -> None:
         waiting = [task for task in run.tasks if task.state not in FINISHED]
@@ -100,4 +100,5 @@ class Scheduling:
             free -= 1
             used[task.spec.pool] += 1
             move(cur, task, "queued", now, queued_dttm=now, queued_by_job_id=job.number)
+            self._broker.send(task)
             task.due = now + timedelta(seconds=self._rng.uniform(0.8, 3.0))

@@ -37,7 +37,7 @@ class LiveTask:
     due: datetime = NEVER
     next_heartbeat: datetime = NEVER
     try_number: int = 0
-    host: str = ""
+    worker: str = ""
     trigger: int | None = None
     resumed: bool = False
 

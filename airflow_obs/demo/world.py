@@ -7,12 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_obs.demo import history
+from airflow_obs.demo.broker import Broker
 from airflow_obs.demo.company import DAG_PROCESSOR, SCHEDULERS, TRIGGERER
 from airflow_obs.demo.jobs import Job
 from airflow_obs.demo.processor import DagProcessor
-from airflow_obs.demo.runs import create_run
+from airflow_obs.demo.records import update
+from airflow_obs.demo.redis import Redis
+from airflow_obs.demo.roster import Roster
+from airflow_obs.demo.runs import create_run, start_run
 from airflow_obs.demo.scheduling import Scheduling
-from airflow_obs.demo.state import LiveRun, State
+from airflow_obs.demo.state import LiveRun, LiveTask, State
 from airflow_obs.demo.triggerer import Triggerer
 from airflow_obs.demo.workers import Workers
 
@@ -24,6 +28,9 @@ Connect = Callable[[str], "connection"]
 
 TICK = 0.5
 """Seconds between steps of the live simulation."""
+
+PATIENCE = 0.3
+"""Seconds that a step waits for Redis; what comes later is heard in a later step."""
 
 WARM_UP = 150
 """Seconds that are simulated before the start, in steps of one, so that the work is in full swing at once."""
@@ -37,13 +44,17 @@ class Part(Protocol):
 
 
 class World:
-    """A busy Airflow in a database; with the same seed and the same ticks it writes the same rows.
+    """A busy Airflow in a database and a broker; with the same seed and the same ticks it writes the same rows.
 
-    The parts are open for a fault to break: `scheduling`, `workers`, `triggerer`, `processor`.
+    The parts are open for a fault to break: `scheduling`, `workers`, `triggerer`, `processor`, `broker`, `redis`. A step
+    waits for the broker's answers up to `patience` seconds.
     """
 
-    def __init__(self, connect: Connect, now: datetime, seed: int = 1) -> None:
+    def __init__(
+        self, connect: Connect, redis: Redis, now: datetime, seed: int = 1, *, patience: float = PATIENCE
+    ) -> None:
         self.connect = connect
+        self.redis = redis
         self.now = now
         """The moment of the newest step."""
         self._session = connect("airflow scheduler")
@@ -53,11 +64,15 @@ class World:
             jobs = [self._job(cur, kind, host, start) for kind, host in _components()]
             *schedulers, triggerer, processor = jobs
             self._rng = self.state.rng("world")
-            self.scheduling = Scheduling(self.state, tuple(schedulers))
+            self.broker = Broker(redis.connect(patience))
+            self.scheduling = Scheduling(self.state, tuple(schedulers), self.broker)
             self.triggerer = Triggerer(self.state, triggerer)
             self.processor = DagProcessor(self.state, processor, start)
-            self.workers = Workers(self.state, triggerer)
-            self._parts: tuple[Part, ...] = (self.processor, self.triggerer, self.workers, self.scheduling, *jobs)
+            self.workers = Workers(self.state, triggerer, self.broker, start)
+            roster = Roster(redis.folder, self.workers)
+            self._parts: tuple[Part, ...] = (
+                self.processor, self.triggerer, self.workers, self.scheduling, self.broker, roster, *jobs
+            )  # fmt: skip
             # In the transaction of the history: nobody shall see an Airflow whose clock is minutes behind.
             for second in range(WARM_UP):
                 self._step(cur, start + timedelta(seconds=second))
@@ -73,8 +88,22 @@ class World:
         with self._session, self._session.cursor() as cur:
             return create_run(cur, self.state, self.state.dags[dag_id], self.now, self.now, self._rng, job=None)
 
+    def resume(self, dag_id: str, since: datetime, worker: str) -> LiveTask:
+        """Somebody had triggered a DAG then, whose first task instance this worker has run ever since."""
+        with self._session, self._session.cursor() as cur:
+            run = create_run(cur, self.state, self.state.dags[dag_id], since, since, self._rng, job=None)
+            start_run(cur, run, since, job=None)
+            task = run.tasks[0]
+            task.try_number, task.worker = 1, worker
+            self.broker.send(task)
+            self.broker.take([task], since)
+            update(cur, "task_instance", "id", task.id, try_number=1, scheduled_dttm=since, queued_dttm=since)
+            self.workers.begin(cur, task, since)
+        return task
+
     def close(self) -> None:
-        """End the simulation's session."""
+        """End the simulation's sessions."""
+        self.broker.close()
         self._session.close()
 
     def _step(self, cur: cursor, now: datetime) -> None:

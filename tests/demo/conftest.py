@@ -1,4 +1,4 @@
-"""A demo server for the whole session, and fresh databases on it for worlds of one's own."""
+"""A demo server for the whole session, a Redis for each test, and fresh databases on it for worlds of one's own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ import pytest
 from airflow_obs.demo import postgres
 from airflow_obs.demo.keeper import Keeper
 from airflow_obs.demo.postgres import Server
+from airflow_obs.demo.redis import Redis
 
 NewDatabase = Callable[[], str]
+
+PATIENCE = 5.0
+"""Seconds that simulated steps wait for Redis, so that no test depends on how fast it is."""
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +24,21 @@ def keeper() -> Iterator[Keeper]:
     """A keeper that ends with the session."""
     with Keeper() as keeper:
         yield keeper
+
+
+@pytest.fixture
+def own_keeper() -> Iterator[Keeper]:
+    """A keeper that ends with the test."""
+    with Keeper() as keeper:
+        yield keeper
+
+
+@pytest.fixture
+def redis(own_keeper: Keeper) -> Redis:
+    """The demo's Redis, new and empty."""
+    redis = Redis(own_keeper)
+    redis.wait()
+    return redis
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import math
 import subprocess
 import sys
 import time
@@ -13,13 +13,16 @@ from datetime import timedelta
 import pytest
 
 from airflow_obs.catalog import metrics
-from airflow_obs.demo import faults
+from airflow_obs.demo import exporter, faults, fleet
+from airflow_obs.demo.company import WORKERS
 from airflow_obs.demo.faults.fault import Fault
 from airflow_obs.demo.figures import Page
+from airflow_obs.demo.keeper import Keeper
 from airflow_obs.demo.postgres import WATCHER, Server
+from airflow_obs.demo.redis import Redis
 from airflow_obs.demo.world import World, utc_now
 from airflow_obs.errors import UsageError
-from tests.demo.conftest import NewDatabase
+from tests.demo.conftest import PATIENCE, NewDatabase
 
 SICK_FOR = 90
 """Seconds that a fault has lasted when the exporter looks. They are simulated, so nobody waits for them."""
@@ -27,11 +30,21 @@ SICK_FOR = 90
 Observe = Callable[[str | None], Page]
 
 
+POLICY = """
+deployments:
+  - name: demo
+    airflow: {executor: CeleryExecutor}
+    sources: {database: {}, broker: {}}
+collectors:
+  broker: {timeout: 2s}
+"""
+
+
 @contextmanager
-def living(server: Server, database: str, fault: Fault | None) -> Iterator[None]:
+def living(server: Server, database: str, redis: Redis, fault: Fault | None) -> Iterator[None]:
     """A world that has had this fault for a while, and whose clock has just reached the present."""
     begun = utc_now() - timedelta(seconds=SICK_FOR)
-    world = World(lambda application: server.connect(application, database=database), begun)
+    world = World(lambda application: server.connect(application, database=database), redis, begun, patience=PATIENCE)
     try:
         if fault is not None:
             fault.begin(world)
@@ -52,12 +65,18 @@ def observe(demo_server: Server, new_demo_database: NewDatabase) -> Observe:
 
     def look(name: str | None) -> Page:
         database = new_demo_database()
-        env = os.environ | {"AIRFLOW_OBS_DB_URL": demo_server.url(WATCHER, database)}
-        command = [sys.executable, "-m", "airflow_obs", "exporter", "--once"]
-        with living(demo_server, database, faults.by_name(name) if name else None):
-            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        with Keeper() as keeper:
+            redis = Redis(keeper)
+            fleet.start(keeper, redis)
+            redis.wait()
+            policy = keeper.folder / "policy.yaml"
+            policy.write_text(POLICY)
+            env = exporter.environment(demo_server.url(WATCHER, database), redis.watcher_url)
+            command = [sys.executable, "-m", "airflow_obs", "exporter", "--once", "--policy", str(policy)]
+            with living(demo_server, database, redis, faults.by_name(name) if name else None):
+                done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+            fleet.check(keeper)
         page = Page(done.stdout)
-        # The health endpoint of the default policy is not there; the database's collectors all succeed.
         assert page.values(metrics.COLLECTOR_SUCCESS, collector="database") == [1], done.stderr
         return page
 
@@ -102,6 +121,10 @@ def test_tasks_stuck_in_queued(observe: Observe, healthy: Page) -> None:
     assert page.total(metrics.TASK_INSTANCES, state="queued") > healthy.total(metrics.TASK_INSTANCES, state="queued")
     assert page.total(metrics.POOL_QUEUED) > healthy.total(metrics.POOL_QUEUED)
     assert page.total(metrics.JOBS_ALIVE) == healthy.total(metrics.JOBS_ALIVE)
+    assert page.total(metrics.BROKER_MESSAGES) == page.total(metrics.CELERY_TASK_INSTANCES, state="queued")
+    assert page.total(metrics.BROKER_MESSAGES) > healthy.total(metrics.BROKER_MESSAGES)
+    assert set(page.values(metrics.WORKER_UP)) == {1}
+    assert lost(page) == 0
 
 
 def test_dag_processor_stalled(observe: Observe, healthy: Page) -> None:
@@ -133,6 +156,85 @@ def test_table_bloat(observe: Observe, healthy: Page) -> None:
     assert page.total(metrics.TABLE_DEAD_ROWS, table="log") > 40_000
     assert healthy.total(metrics.TABLE_DEAD_ROWS, table="log") < 10_000
     assert page.total(metrics.TABLE_SIZE, table="log") > 2 * healthy.total(metrics.TABLE_SIZE, table="log")
+
+
+def lost(page: Page) -> float:
+    """Task instances that Celery should have a message for, and has not."""
+    has = page.total(metrics.BROKER_MESSAGES) + page.total(metrics.BROKER_UNACKED)
+    return page.total(metrics.CELERY_TASK_INSTANCES) - has
+
+
+def test_a_healthy_world_has_busy_workers_and_every_message(healthy: Page) -> None:
+    assert {value for _, value in healthy.series(metrics.COLLECTOR_SUCCESS)} == {1}
+    assert healthy.series(metrics.SOURCE_UP) != []
+    assert set(healthy.values(metrics.SOURCE_UP)) == {1}
+    assert {labels["worker"] for labels, up in healthy.series(metrics.WORKER_UP) if up} == {one.name for one in WORKERS}
+    for worker in WORKERS:
+        queues = {labels["queue"] for labels, _ in healthy.series(metrics.WORKER_SUBSCRIBED, worker=worker.name)}
+        assert queues == set(worker.queues)
+        assert healthy.values(metrics.WORKER_POOL_SIZE, worker=worker.name) == [worker.slots]
+        assert healthy.total(metrics.WORKER_PROCESSED, worker=worker.name) > 0
+    running = healthy.total(metrics.CELERY_TASK_INSTANCES, state="running")
+    assert running == healthy.total(metrics.WORKER_ACTIVE) == healthy.total(metrics.BROKER_UNACKED) > 0
+    assert healthy.total(metrics.BROKER_MESSAGES) == healthy.total(metrics.CELERY_TASK_INSTANCES, state="queued")
+    assert lost(healthy) == 0
+    assert 0 not in healthy.values(metrics.QUEUE_WORKERS)
+    assert healthy.values(metrics.BROKER_EVICTED) == [0]
+    assert healthy.values(metrics.BROKER_MEMORY_MAX) == [math.inf]
+
+
+def test_redis_frozen(observe: Observe, healthy: Page) -> None:
+    page = observe("redis-frozen")
+    assert healthy.values(metrics.SOURCE_UP, source="broker") == [1]
+    for name in ("broker", "workers"):
+        assert page.values(metrics.SOURCE_UP, source=name) == [0]
+        assert page.values(metrics.COLLECTOR_SUCCESS, collector=name) == [0]
+    assert page.series(metrics.BROKER_MESSAGES) == page.series(metrics.WORKER_UP) == []
+    assert age(page.values(metrics.TASK_INSTANCES_OLDEST, state="queued")) > SICK_FOR / 2
+
+
+def test_redis_evicting(observe: Observe, healthy: Page) -> None:
+    page = observe("redis-evicting")
+    assert page.total(metrics.BROKER_EVICTED) > 0 == healthy.total(metrics.BROKER_EVICTED)
+    [limit] = page.values(metrics.BROKER_MEMORY_MAX)
+    assert limit == 6 * 2**20
+    assert page.total(metrics.BROKER_MEMORY) > 0.8 * limit > 2 * healthy.total(metrics.BROKER_MEMORY)
+    assert len(page.series(metrics.BROKER_INFO, eviction_policy="allkeys-lru")) == 1
+
+
+def test_messages_lost(observe: Observe, healthy: Page) -> None:
+    page = observe("messages-lost")
+    assert lost(page) >= 4 > lost(healthy)
+    assert age(page.values(metrics.TASK_INSTANCES_OLDEST, state="queued")) > SICK_FOR / 2
+    assert set(page.values(metrics.WORKER_UP)) == {1}
+
+
+def test_unacked_near_visibility_timeout(observe: Observe, healthy: Page) -> None:
+    page = observe("unacked-near-visibility-timeout")
+    [timeout] = page.values(metrics.BROKER_VISIBILITY_TIMEOUT)
+    assert timeout - 900 < age(page.values(metrics.BROKER_UNACKED_OLDEST)) < timeout
+    assert age(healthy.values(metrics.BROKER_UNACKED_OLDEST)) < 3600
+    assert lost(page) == 0
+
+
+def test_worker_catatonic(observe: Observe, healthy: Page) -> None:
+    page = observe("worker-catatonic")
+    sick = WORKERS[-1].name
+    assert page.values(metrics.WORKER_UP, worker=sick) == [1]
+    assert page.values(metrics.WORKER_QUEUES, worker=sick) == [0]
+    assert page.series(metrics.WORKER_SUBSCRIBED, worker=sick) == []
+    assert page.values(metrics.QUEUE_WORKERS, queue="default") == [1]
+    assert healthy.values(metrics.QUEUE_WORKERS, queue="default") == [2]
+    assert healthy.values(metrics.WORKER_QUEUES, worker=sick) == [2]
+
+
+def test_queue_without_worker(observe: Observe, healthy: Page) -> None:
+    page = observe("queue-without-worker")
+    assert page.values(metrics.QUEUE_WORKERS, queue="gpu") == [0]
+    assert page.total(metrics.BROKER_MESSAGES, queue="gpu") >= 12
+    assert age(page.values(metrics.TASK_INSTANCES_OLDEST, state="queued", queue="gpu")) > SICK_FOR / 2
+    assert healthy.series(metrics.BROKER_MESSAGES, queue="gpu") == []
+    assert lost(page) == 0
 
 
 def test_every_fault_has_a_test_a_line_and_metrics() -> None:

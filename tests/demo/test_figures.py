@@ -72,3 +72,29 @@ def test_failing_collectors_and_idle_transactions_are_told() -> None:
 def test_plain_lines_mark_what_is_sick(capsys: pytest.CaptureFixture[str]) -> None:
     Lines().show("demo", [Figure("import errors", "1", sick=True), Figure("dag runs", "2 running")])
     assert capsys.readouterr().out == ("demo | !import errors: 1 | dag runs: 2 running\n")
+
+
+def test_lost_messages_and_a_long_held_one_look_sick() -> None:
+    shown = figures(page(
+        (metrics.CELERY_TASK_INSTANCES, 30, {"state": "queued", "queue": "a"}),
+        (metrics.BROKER_MESSAGES, 2, {"queue": "a"}), (metrics.QUEUE_WORKERS, 0, {"queue": "a"}),
+        (metrics.BROKER_UNACKED, 3, {}), (metrics.BROKER_UNACKED_OLDEST, NOW - 950, {}),
+        (metrics.BROKER_VISIBILITY_TIMEOUT, 1000, {}), (metrics.BROKER_MEMORY, 2**20, {}),
+        (metrics.BROKER_MEMORY_MAX, float("inf"), {}), (metrics.BROKER_EVICTED, 7, {}),
+    ), NOW)  # fmt: skip
+    assert found("queue a", shown) == Figure("queue a", "2 waiting, 0 workers", sick=True)
+    assert found("unacked messages", shown).text == "3 held, the oldest for 950 of 1,000 s"
+    assert found("unacked messages", shown).sick
+    assert found("tasks without message", shown) == Figure("tasks without message", "25", sick=True)
+    assert found("broker", shown) == Figure("broker", "1.0 MiB, 7 keys evicted", sick=True)
+
+
+def test_a_worker_without_queues_and_one_that_is_down_look_sick() -> None:
+    shown = figures(page(
+        (metrics.WORKER_UP, 1, {"worker": "a@h"}), (metrics.WORKER_UP, 1, {"worker": "b@h"}),
+        (metrics.WORKER_UP, 0, {"worker": "c@h"}), (metrics.WORKER_SUBSCRIBED, 1, {"worker": "a@h", "queue": "q"}),
+        (metrics.WORKER_ACTIVE, 2, {"worker": "a@h"}), (metrics.WORKER_POOL_SIZE, 4, {"worker": "a@h"}),
+    ), NOW)  # fmt: skip
+    assert found("worker a@h", shown) == Figure("worker a@h", "2 of 4 busy, takes from q")
+    assert found("worker b@h", shown) == Figure("worker b@h", "0 of 0 busy, takes from no queue", sick=True)
+    assert found("worker c@h", shown) == Figure("worker c@h", "down", sick=True)

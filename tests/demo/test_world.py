@@ -11,8 +11,9 @@ import pytest
 
 from airflow_obs.demo.company import DAGS, POOLS, SCHEDULERS
 from airflow_obs.demo.postgres import Server
+from airflow_obs.demo.redis import Redis
 from airflow_obs.demo.world import World
-from tests.demo.conftest import NewDatabase
+from tests.demo.conftest import PATIENCE, NewDatabase
 
 NOON = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
 
@@ -24,10 +25,12 @@ TASKS = (
 class Simulated:
     """A world on a clock of its own, and questions to its database."""
 
-    def __init__(self, server: Server, database: str, seed: int = 1) -> None:
+    def __init__(self, server: Server, database: str, redis: Redis, seed: int = 1) -> None:
         self._session = server.connect("tests", database=database)
         self._session.autocommit = True
-        self.world = World(lambda application: server.connect(application, database=database), NOON, seed)
+        self.world = World(
+            lambda application: server.connect(application, database=database), redis, NOON, seed, patience=PATIENCE
+        )
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
         with self._session.cursor() as cursor:
@@ -47,8 +50,8 @@ class Simulated:
 
 
 @contextmanager
-def simulated(server: Server, database: str, seed: int = 1) -> Iterator[Simulated]:
-    world = Simulated(server, database, seed)
+def simulated(server: Server, database: str, redis: Redis, seed: int = 1) -> Iterator[Simulated]:
+    world = Simulated(server, database, redis, seed)
     try:
         yield world
     finally:
@@ -56,15 +59,15 @@ def simulated(server: Server, database: str, seed: int = 1) -> Iterator[Simulate
 
 
 @pytest.fixture
-def lived(demo_server: Server, new_demo_database: NewDatabase) -> Iterator[Simulated]:
-    with simulated(demo_server, new_demo_database()) as world:
+def lived(demo_server: Server, new_demo_database: NewDatabase, redis: Redis) -> Iterator[Simulated]:
+    with simulated(demo_server, new_demo_database(), redis) as world:
         yield world
 
 
-def test_a_seed_decides_every_row(demo_server: Server, new_demo_database: NewDatabase) -> None:
+def test_a_seed_decides_every_row(demo_server: Server, new_demo_database: NewDatabase, redis: Redis) -> None:
     outcomes = []
     for seed in (7, 7, 8):
-        with simulated(demo_server, new_demo_database(), seed) as world:
+        with simulated(demo_server, new_demo_database(), redis, seed) as world:
             list(world.live(60))
             outcomes.append(sorted(world.rows(TASKS), key=str))
     assert outcomes[0] == outcomes[1]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from airflow_obs.demo.faults.broker import MessagesLost, RedisEvicting, RedisFrozen, UnackedNearVisibilityTimeout
 from airflow_obs.demo.faults.dag_processing import DagProcessorStalled
 from airflow_obs.demo.faults.database import IdleInTransaction, TableBloat
 from airflow_obs.demo.faults.fault import Fault
 from airflow_obs.demo.faults.pools import PoolExhausted
 from airflow_obs.demo.faults.schedulers import OneSchedulerOfTwoDead, SchedulerDead
-from airflow_obs.demo.faults.workers import TasksStuckInQueued
+from airflow_obs.demo.faults.workers import QueueWithoutWorker, TasksStuckInQueued, WorkerCatatonic
 from airflow_obs.errors import UsageError
 
 ALL: tuple[type[Fault], ...] = (
@@ -18,6 +19,12 @@ ALL: tuple[type[Fault], ...] = (
     PoolExhausted,
     IdleInTransaction,
     TableBloat,
+    RedisFrozen,
+    RedisEvicting,
+    MessagesLost,
+    UnackedNearVisibilityTimeout,
+    WorkerCatatonic,
+    QueueWithoutWorker,
 )
 
 
