@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import cost, latency, plans
+from bench import broker, cost, latency, plans
+from bench.celery_queues import Backlog
 from bench.figures import Note, Result, as_json, as_text
 from bench.history import TASKS_PER_RUN, Filled, Size, fill
 from bench.postgres import ServerLog, postgres
@@ -19,12 +20,14 @@ from tests.embedded_postgres import EmbeddedPostgres
 LATENCY_ALONE = 20_000
 """Task instances behind the ordinary page where no cost is measured: its size does not depend on them."""
 
+CYCLES_PER_RUN = 10
+"""Cycles of the broker's collector for each of the database's: they are short, and search in some of them only."""
+
 
 def main() -> None:
     """Print the tables, and write them as JSON where asked. Asserts nothing: figures depend on the machine."""
     arguments = _arguments()
-    with postgres(arguments.shared_buffers) as (server, log):
-        results = list(_results(arguments, server, log))
+    results = list(_results(arguments))
     print(as_text(results))
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(as_json(results), indent=1) + "\n")
@@ -39,7 +42,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scrapers", type=int, default=20, help="at the same time (%(default)s)")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each latency measurement (%(default)s)")
     parser.add_argument("--shared-buffers", default="1GB", help="PostgreSQL's shared_buffers (%(default)s)")
-    parser.add_argument("--only", choices=("cost", "latency"), help="one part")
+    parser.add_argument("--queues", type=int, default=200, help="of Celery (%(default)s)")
+    parser.add_argument("--messages", type=int, default=100_000, help="that wait in them (%(default)s)")
+    parser.add_argument("--results", type=int, default=100_000, help="of tasks beside them (%(default)s)")
+    parser.add_argument("--alone", action="store_true", help="do not fetch and measure celery-exporter beside ours")
+    parser.add_argument("--only", choices=("cost", "latency", "broker"), help="one part")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args()
     arguments.smaller = arguments.smaller or arguments.task_instances // 10
@@ -48,9 +55,19 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _results(arguments: argparse.Namespace, server: EmbeddedPostgres, log: ServerLog) -> Iterator[Result]:
+def _results(arguments: argparse.Namespace) -> Iterator[Result]:
     host = f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} before"
     yield Note("machine", f"{host}, Python {platform.python_version()}, {platform.system()}")
+    if arguments.only != "broker":
+        with postgres(arguments.shared_buffers) as (server, log):
+            yield from _of_database(arguments, server, log)
+    if arguments.only in (None, "broker"):
+        backlog = Backlog(arguments.queues, arguments.messages)
+        cycles = arguments.runs * CYCLES_PER_RUN
+        yield from broker.measure(broker.Options(backlog, arguments.results, cycles, not arguments.alone))
+
+
+def _of_database(arguments: argparse.Namespace, server: EmbeddedPostgres, log: ServerLog) -> Iterator[Result]:
     yield Note(
         "machine", f"PostgreSQL {_version(server)}, shared_buffers {arguments.shared_buffers}, fsync off, warm cache"
     )

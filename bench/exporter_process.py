@@ -67,8 +67,11 @@ class ExporterProcess:
 
 
 @contextmanager
-def exporter(url: str, policy: str) -> Iterator[ExporterProcess]:
-    """Start one on this database and wait until it is ready; stop it at the end. RuntimeError with its log if it is not."""
+def exporter(policy: str, **settings: str) -> Iterator[ExporterProcess]:
+    """Start one with these settings in its environment and wait until it is ready; stop it at the end.
+
+    Raises RuntimeError with its log when it does not become ready.
+    """
     with tempfile.TemporaryDirectory(prefix="airflow-obs-bench-") as folder:
         file, log = Path(folder, "policy.yaml"), Path(folder, "log")
         file.write_text(policy)
@@ -85,7 +88,7 @@ def exporter(url: str, policy: str) -> Iterator[ExporterProcess]:
                     "--web.listen-address",
                     "127.0.0.1:0",
                 ],
-                env={**environment, "AIRFLOW_OBS_DB_URL": url},
+                env={**environment, **settings},
                 stderr=stderr,
             )
         try:

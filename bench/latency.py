@@ -50,14 +50,16 @@ def measure(server: EmbeddedPostgres, ordinary: Filled, options: Options) -> Ite
     """Every figure of the exporter as a process."""
     large = _many_files(server, options.series)
     policy = POLICY.format(max_series=options.series * 2, more="")
-    with exporter(large, policy) as process:
+    with exporter(policy, AIRFLOW_OBS_DB_URL=large) as process:
         yield from _latencies(process, options, "database answers")
         yield from _footprint(process, options, "large page")
-    with exporter(ordinary.exporter_url, policy) as process:
+    with exporter(policy, AIRFLOW_OBS_DB_URL=ordinary.exporter_url) as process:
         yield from _footprint(process, options, f"ordinary page, {ordinary.size.task_instances:,} task instances")
     # A failing collector takes its series off the page: the one that has many shall not run again.
     with (
-        exporter(large, POLICY.format(max_series=options.series * 2, more=", interval: 1h")) as process,
+        exporter(
+            POLICY.format(max_series=options.series * 2, more=", interval: 1h"), AIRFLOW_OBS_DB_URL=large
+        ) as process,
         _frozen(server),
     ):
         yield from _latencies(process, options, "database frozen")

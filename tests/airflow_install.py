@@ -1,4 +1,4 @@
-"""Install real releases of Airflow, each in a virtual environment of its own that later runs find again."""
+"""Install real releases of Airflow and other programs, each in a virtual environment that later runs find again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.airflow_releases import AirflowRelease, cache_folder
 
 
 class InstallError(Exception):
-    """A release of Airflow could not be installed; the text says which, and what the installer said."""
+    """A package could not be installed; the text says which, and what the installer said."""
 
 
 def installed_airflow(release: AirflowRelease, *extras: str, cache: Path | None = None) -> Path:
@@ -22,14 +22,21 @@ def installed_airflow(release: AirflowRelease, *extras: str, cache: Path | None 
     Raises InstallError.
     """
     name = "-".join(("airflow", release.version, *sorted(extras)))
+    return installed(name, release.python, release.install_arguments(*sorted(extras)), cache)
+
+
+def installed(name: str, python: str, arguments: list[str], cache: Path | None = None) -> Path:
+    """The folder of a virtual environment of this name, with what `uv pip install` makes of the arguments; kept.
+
+    `python` is a minor version. Raises InstallError.
+    """
     folder = (cache or cache_folder()) / name
     finished = folder / "installed"
     if finished.exists():
         return folder
     uv = _uv()
-    _run(release, [uv, "venv", "--clear", "--python", _interpreter(uv, release.python), str(folder)])
-    python = folder / "bin" / "python"
-    _run(release, [uv, "pip", "install", "--python", str(python), *release.install_arguments(*sorted(extras))])
+    _run(name, [uv, "venv", "--clear", "--python", _interpreter(uv, python), str(folder)])
+    _run(name, [uv, "pip", "install", "--python", str(folder / "bin" / "python"), *arguments])
     finished.touch()
     return folder
 
@@ -54,7 +61,7 @@ def _interpreter(uv: str, version: str) -> str:
     return str(kept[-1]) if kept else version
 
 
-def _run(release: AirflowRelease, command: list[str]) -> None:
+def _run(name: str, command: list[str]) -> None:
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
-        raise InstallError(f"airflow {release.version}: `{' '.join(command)}` failed:\n{done.stdout[-2000:]}")
+        raise InstallError(f"{name}: `{' '.join(command)}` failed:\n{done.stdout[-2000:]}")
