@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from celery import Celery
 
 from tests.airflow_schemas import ROOT
 from tests.eventually import DEADLINE, eventually
 
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 TASK = "execute_workload"
 """As Airflow 3 calls its only task; its argument carries a token."""
 
 
-def app(url: str) -> Celery:
-    """An app as Airflow's is: acknowledges late, takes one message ahead, bodies in JSON. Its task sleeps."""
+def app(url: str, options: Mapping[str, Any] = EMPTY) -> Celery:
+    """An app as Airflow's is, with these transport options: acknowledges late, takes one message ahead, bodies in JSON."""
     made = Celery("airflow", broker=url)
     made.conf.update(
         task_acks_late=True,
         worker_prefetch_multiplier=1,
         task_default_queue="default",
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"visibility_timeout": 86400},
+        broker_transport_options={"visibility_timeout": 86400, **options},
     )
     return made
 
@@ -59,14 +63,16 @@ class CeleryWorker:
 
 @contextmanager
 def celery_worker(
-    url: str, name: str, folder: Path, queues: str = "default,highmem", size: int = 2, prefetch: int = 1
-) -> Iterator[CeleryWorker]:
-    """A worker with a pool of threads, each of which takes `prefetch` messages, ready; killed at the end."""
+    url: str, name: str, folder: Path, queues: str = "default,highmem", size: int = 2, prefetch: int = 1,
+    pool: str = "threads", options: Mapping[str, Any] = EMPTY,
+) -> Iterator[CeleryWorker]:  # fmt: skip
+    """A worker with a pool, each thread (or process) of which takes `prefetch` messages, ready; killed at the end."""
     log = folder / f"{name}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.celery_workers", name, queues, str(size), str(prefetch)],
+            [sys.executable, "-m", "tests.celery_workers", name, queues, str(size), str(prefetch), pool, json.dumps(dict(options))],
             cwd=ROOT, env={**os.environ, "TEST_BROKER": url, "PYTHONPATH": str(ROOT)}, stdout=out, stderr=out,
+            start_new_session=True,
         )  # fmt: skip
     worker = CeleryWorker(name, process, log)
 
@@ -78,19 +84,20 @@ def celery_worker(
         eventually(ready, f"{name} is ready", 2 * DEADLINE)
         yield worker
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # and the processes of its pool
         process.wait()
 
 
-def _main(name: str, queues: str, size: str, prefetch: str) -> None:
-    made = app(os.environ["TEST_BROKER"])
+def _main(name: str, queues: str, size: str, prefetch: str, pool: str, options: str) -> None:
+    made = app(os.environ["TEST_BROKER"], json.loads(options))
     made.conf.worker_prefetch_multiplier = int(prefetch)
 
     @made.task(name=TASK)  # type: ignore[untyped-decorator]
     def sleep(_token: str, seconds: float) -> None:
         time.sleep(seconds)
 
-    made.worker_main(["worker", "-n", name, "-Q", queues, "-P", "threads", "-c", size, "-l", "INFO"])
+    made.worker_main(["worker", "-n", name, "-Q", queues, "-P", pool, "-c", size, "-l", "INFO"])
 
 
 if __name__ == "__main__":

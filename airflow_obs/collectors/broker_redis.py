@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from airflow_obs.errors import SourceError
 from airflow_obs.sources.broker import Command, RedisSession
 from airflow_obs.sources.broker_url import BrokerAddress
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 SCAN_STEP = 5_000
-"""Keys that one SCAN looks at: 1 to 2 ms of Redis' time."""
+"""Keys that one SCAN looks at: 3 to 5 ms of Redis' time (bench/)."""
 FIRST_STEPS = 40
 """Steps of the very first search in one run; later ones take one step in a run, so that each costs the same."""
 REST = 3
@@ -25,6 +27,8 @@ MOST_REST = 20
 MOST_BINDINGS = 10_000
 PRIORITIES = range(1, 10)
 """Kombu's default steps are 3, 6 and 9; a site may use any, and clients with other steps may share the broker."""
+LONGEST_FIGURE = 19
+"""Digits of the largest whole number that Redis knows."""
 _BINDING = "_kombu.binding."
 
 
@@ -69,14 +73,14 @@ class Keys:
 
 @dataclass(frozen=True)
 class RedisFigures:
-    """What one run saw. Messages per queue, the unacked ones in all queues, and INFO's fields as text.
+    """What one run saw. Messages per queue, the unacked ones in all queues (None: their key is another's), INFO's fields as text.
 
     `unacked_oldest` (Unix seconds) is when the message held longest was delivered. Which queue an unacked message is of stands
     only in its body, which is never read.
     """
 
     queues: dict[str, int]
-    unacked: int
+    unacked: int | None
     unacked_oldest: float | None
     info: dict[str, str]
 
@@ -93,6 +97,7 @@ class BindingSearch:
         self._first = True
         self._seen: set[str] = set()
         self._queues: dict[str, None] = {}
+        self._warned: str | None = None
 
     @property
     def queues(self) -> Iterable[str]:
@@ -106,11 +111,18 @@ class BindingSearch:
             return None
         return ("SCAN", self._cursor or "0", "MATCH", keys.bindings(), "COUNT", SCAN_STEP)
 
+    def warn(self, text: str | None) -> None:
+        """Log what is odd in this Redis, once for as long as it is so."""
+        if text != self._warned:
+            self._warned = text
+            if text:
+                log.warning("broker: %s", text)
+
     def take(self, session: RedisSession, keys: Keys, reply: Any) -> set[str]:
         """Follow the reply to the command; the queues that were not known before. Asks on while it is the first search."""
         before, bindings = set(self._queues), list[str]()
         for _ in range(FIRST_STEPS if self._first else 1):
-            cursor, found = _sound(reply)
+            cursor, found = _pair(reply)
             self._steps += 1
             bindings += found
             self._cursor = None if cursor == "0" else cursor
@@ -129,7 +141,9 @@ class BindingSearch:
         if not tasks:
             return
         for members in session.ask([("SMEMBERS", name) for name in tasks]):
-            for member in _sound(members):
+            if _of_another_type(members):
+                continue
+            for member in _sound(members, list):
                 if (queue := keys.queue_of(member)) and not _of_control(queue) and len(self._queues) < MOST_BINDINGS:
                     self._queues[queue] = None
                     self._seen.add(queue)
@@ -137,7 +151,7 @@ class BindingSearch:
 
 def read(session: RedisSession, keys: Keys, search: BindingSearch, known: Iterable[str]) -> RedisFigures:
     """Everything, in one round trip when no search is due. Raises SourceError when a command is refused."""
-    queues = list(dict.fromkeys([*known, *search.queues]))
+    queues = [name for name in dict.fromkeys([*known, *search.queues]) if _askable(name)]
     step = search.command(keys)
     commands: list[Command] = [
         ("INFO",),
@@ -150,9 +164,17 @@ def read(session: RedisSession, keys: Keys, search: BindingSearch, known: Iterab
     counted = _counted(keys, queues, replies[fixed:])
     if step and (new := search.take(session, keys, replies[3]) - set(queues)):
         counted |= _counted(keys, sorted(new), session.ask(list(_lengths(keys, sorted(new)))))
-    oldest = _sound(replies[2])
+    foreign = _of_another_type(replies[1]) or _of_another_type(replies[2])
+    search.warn(
+        f"{keys.unacked} or {keys.unacked_index} is no key of Celery's: unacked messages cannot be told"
+        if foreign
+        else None
+    )
     return RedisFigures(
-        counted, int(_sound(replies[1])), float(oldest[1]) if oldest else None, parsed_info(_sound(replies[0]))
+        counted,
+        None if foreign else _sound(replies[1], int),
+        None if foreign else _moment(_sound(replies[2], list)),
+        parsed_info(_sound(replies[0], str)),
     )
 
 
@@ -179,22 +201,35 @@ def result_keys(info: Mapping[str, str], address: BrokerAddress) -> int | None:
     number = match[3] or "0"
     # "keys=12,expires=3,avg_ttl=0"
     fields = dict(part.split("=", 1) for part in info.get(f"db{number}", "keys=0,expires=0").split(",") if "=" in part)
-    return int(fields.get("expires" if number == address.database else "keys", 0))
+    return whole(fields.get("expires" if number == address.database else "keys", "0"))
+
+
+def whole(text: str) -> int | None:
+    """A figure of INFO's, or None for what is none."""
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_FIGURE else None
 
 
 def _lengths(keys: Keys, queues: Iterable[str]) -> Iterator[Command]:
     return (("LLEN", name) for queue in queues for name in keys.lists(queue))
 
 
+def _askable(name: str) -> bool:
+    """Whether Redis can be asked for it: JSON and databases can hold half a character, which no key has."""
+    try:
+        name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _counted(keys: Keys, queues: list[str], replies: list[Any]) -> dict[str, int]:
-    """Messages per queue; a queue whose name belongs to something other than a list is none."""
+    """Messages per queue. One whose own name belongs to something other than a list is none; of the others lists count."""
     each = len(keys.priorities) + 1
     counted = {}
     for index, queue in enumerate(queues):
         lengths = replies[index * each : (index + 1) * each]
-        if isinstance(lengths[0], SourceError) and "WRONGTYPE" in str(lengths[0]):
-            continue
-        counted[queue] = sum(int(_sound(length)) for length in lengths)
+        if not _of_another_type(lengths[0]):
+            counted[queue] = sum(_sound(length, int) for length in lengths if not _of_another_type(length))
     return counted
 
 
@@ -203,7 +238,37 @@ def _of_control(name: str) -> bool:
     return name.endswith("pidbox") or name.startswith("celeryev") or "#celeryev" in name
 
 
-def _sound(reply: Any) -> Any:
+def _of_another_type(reply: Any) -> bool:
+    return isinstance(reply, SourceError) and "WRONGTYPE" in str(reply)
+
+
+def _moment(oldest: list[Any]) -> float | None:
+    """The score of the first of a sorted set, where it can be a moment."""
+    try:
+        moment = float(oldest[1]) if oldest else math.nan
+    except (ValueError, TypeError, IndexError):
+        raise _strange("ZRANGE") from None
+    return moment if math.isfinite(moment) and moment > 0 else None
+
+
+def _pair(reply: Any) -> tuple[str, list[str]]:
+    """SCAN's cursor and keys."""
+    match _sound(reply, list):
+        case [str(cursor), list(found)]:
+            return cursor, found
+    raise _strange("SCAN")
+
+
+def _sound(reply: Any, kind: type[T]) -> T:
     if isinstance(reply, SourceError):
         raise reply
+    if not isinstance(reply, kind):
+        raise _strange(f"a reply of the type {type(reply).__name__}")
     return reply
+
+
+def _strange(what: str) -> SourceError:
+    return SourceError(
+        f"broker: what answers is no Redis, or a proxy that changes its replies: {what} is not as it should be; give the URL of "
+        "Celery's own broker"
+    )

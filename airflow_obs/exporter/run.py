@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from airflow_obs.collectors.registry import collectors
@@ -26,8 +27,8 @@ log = logging.getLogger(__name__)
 
 LATE_EVERY = 1.0
 """Seconds between looks for collectors that are late."""
-STOP_WITHIN = 1.0
-"""Seconds that workers are given to close their connections when the exporter stops."""
+STOP_WITHIN = 3.0
+"""Seconds that workers are given to take leave of their sources when the exporter stops; of a Redis that takes more than one."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that computes lets another one on; Python's 5 ms would be felt in every scrape that
 arrives while a large page is rendered."""
@@ -98,8 +99,9 @@ def serve(policy: Policy, deployment: Deployment, address: tuple[str, int]) -> i
         asyncio.run(_until_stopped(server, board))
     finally:
         stop.set()
+        until = time.monotonic() + STOP_WITHIN
         for worker in workers:
-            worker.join(STOP_WITHIN / len(workers))
+            worker.join(max(0.0, until - time.monotonic()))
     log.info("stopped")
     return 0
 

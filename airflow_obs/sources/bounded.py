@@ -34,17 +34,18 @@ class _Call(threading.Thread, Generic[T]):
 class Lane:
     """Calls, one at a time, each with an end. Not thread-safe.
 
-    While a call that was given up still hangs (in name resolution, say) no other is begun, so that there is never more
-    than one such thread.
+    Once `stop` is set the call has `grace` seconds left. While a call that was given up still hangs (in name resolution, say) no
+    other is begun, so that there is never more than one such thread.
     """
 
-    def __init__(self, name: str, stop: threading.Event | None = None) -> None:
+    def __init__(self, name: str, stop: threading.Event | None = None, grace: float = 0.0) -> None:
         self._name = name
         self._stop = stop
+        self._grace = grace
         self._hanging: threading.Thread | None = None
 
     def call(self, function: Callable[[], T], seconds: float) -> T:
-        """What `function` returns or raises; GaveUp after so many seconds, or soon after `stop` is set."""
+        """What `function` returns or raises; GaveUp after so many seconds, or `grace` seconds after `stop` is set."""
         until = time.monotonic() + seconds
         if self._hanging is not None:
             self._wait(self._hanging, until)
@@ -56,10 +57,13 @@ class Lane:
         return call.answer
 
     def _wait(self, thread: threading.Thread, until: float) -> None:
+        stopping = False
         while thread.is_alive():
+            if not stopping and self._stop is not None and self._stop.is_set():
+                stopping, until = True, min(until, time.monotonic() + self._grace)
             left = until - time.monotonic()
-            if left <= 0 or (self._stop is not None and self._stop.is_set()):
+            if left <= 0:
                 self._hanging = thread
-                raise GaveUp("the exporter is stopping" if left > 0 else "no answer in time")
+                raise GaveUp("the exporter is stopping" if stopping else "no answer in time")
             thread.join(min(left, _LOOK_UP_EVERY))
         self._hanging = None

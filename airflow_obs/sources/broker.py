@@ -24,7 +24,8 @@ class RedisSession(Protocol):
     def ask(self, commands: Sequence[Command], /) -> list[Any]:
         """The replies in order, in one round trip; the reply to a command that was refused is a SourceError, not raised.
 
-        Raises SourceUnreachable when the server stops answering. Texts come as str, bytes that are none as `\\x..`.
+        Raises SourceUnreachable when the server stops answering. Texts come as str, bytes that are no UTF-8
+        as surrogates (PEP 383), so that a name may be asked for as it was told.
         """
 
 

@@ -32,6 +32,12 @@ LISTEN, LISTEN_AT_LEAST, LEAVE = 0.6, 0.25, 0.15
 kept for taking leave."""
 QUIET = 1.0
 """Seconds without an answer from somebody new after which, all those expected having answered, no more is awaited."""
+MOST = 10_000
+"""Workers heard, and queues of each."""
+LARGEST = 2**53
+"""What a count stays below, so that a float holds it."""
+FAREWELL = 2.0
+"""Seconds in which a call that is under way takes leave when the exporter stops, lest its bindings stay in Redis for good."""
 _TICK = 0.2
 
 
@@ -69,15 +75,18 @@ class _Heard:
         except Exception as error:  # noqa: BLE001 (anything may come in, and its text may hold what must not be told)
             self.unreadable = type(error).__name__
             return
-        if not isinstance(body, dict):
+        headers = message.headers or {}
+        if not isinstance(body, dict) or not isinstance(headers, dict):
             return
         if body.get("type") == HEARTBEAT:
-            if (active := _number(body.get("active"))) is not None:
+            if (active := _number(body.get("active"))) is not None and len(self.active) < MOST:
                 self.active[str(body.get("hostname"))] = active
             return
-        question = self.tickets.get(str((message.headers or {}).get("ticket")))
+        question = self.tickets.get(str(headers.get("ticket")))
         for name, answer in body.items() if question else ():
             if name not in self.answers:
+                if len(self.answers) >= MOST:
+                    return
                 self.newest = time.monotonic()
             self.answers.setdefault(name, {})[str(question)] = _gist(str(question), answer)
 
@@ -135,7 +144,8 @@ class Workers:
 
     def __init__(self, find: Callable[[], BrokerAddress | None], stop: threading.Event | None = None) -> None:
         self._find = find
-        self._lane = Lane("workers-control", stop)
+        self._stop = stop or threading.Event()
+        self._lane = Lane("workers-control", self._stop, FAREWELL)
         self._identity = f"airflow-obs-{uuid.uuid4()}"
         self.known = True
 
@@ -154,7 +164,7 @@ class Workers:
 
     def _bounded(self, address: BrokerAddress, expected: Collection[str], budget: float) -> list[Worker]:
         try:
-            return self._lane.call(lambda: _call(address, self._identity, expected, budget), budget)
+            return self._lane.call(lambda: _call(address, self._identity, expected, budget, self._stop), budget)
         except SourceError:
             raise
         except GaveUp as error:
@@ -163,7 +173,9 @@ class Workers:
             raise explained(error, address) from None
 
 
-def _call(address: BrokerAddress, identity: str, expected: Collection[str], budget: float) -> list[Worker]:
+def _call(
+    address: BrokerAddress, identity: str, expected: Collection[str], budget: float, stop: threading.Event
+) -> list[Worker]:
     began = time.monotonic()
     rabbitmq, blocked = address.kind == "rabbitmq", _Blocked()
     heard = _Heard({str(uuid.uuid4()): question for question in QUESTIONS})
@@ -178,7 +190,7 @@ def _call(address: BrokerAddress, identity: str, expected: Collection[str], budg
             cancel = _consume(channel, queues, heard)
             _publish(channel, queues[0], heard.tickets, rabbitmq=rabbitmq)
             until = _end_of_listening(began, budget)
-            while time.monotonic() < until and not heard.complete(expected):
+            while time.monotonic() < until and not heard.complete(expected) and not stop.is_set():
                 _drain(broker)
                 blocked.check()
             # What follows is a round trip too: a broker that froze meanwhile must not pass for workers that are silent.
@@ -194,6 +206,8 @@ def _call(address: BrokerAddress, identity: str, expected: Collection[str], budg
                         queue(channel).delete()
                 hang_up(channel)
             raise
+    if stop.is_set():
+        raise GaveUp("the exporter is stopping")
     if heard.unreadable and not heard.answers:
         raise Unanswered(f"the workers' answers are not JSON ({heard.unreadable}); see Celery's task_serializer")
     return heard.workers()
@@ -264,19 +278,24 @@ def _heartbeats(identity: str, *, rabbitmq: bool) -> Queue:
 def _gist(question: str, answer: Any) -> Any:
     """What is kept of an answer: `stats` also holds where and as whom the worker reaches the broker."""
     if question == "active_queues":
-        named = answer if isinstance(answer, list) else []
-        return tuple(sorted({str(one["name"]) for one in named if isinstance(one, dict) and "name" in one}))
+        if not isinstance(answer, list):
+            return None
+        names = {one["name"] for one in answer if isinstance(one, dict) and isinstance(one.get("name"), str)}
+        return tuple(sorted(names)[:MOST]) if names or not answer else None
     if question == "reserved":
         return len(answer) if isinstance(answer, list) else None
     stats = answer if isinstance(answer, dict) else {}
     pool, total, uptime = stats.get("pool"), stats.get("total"), _number(stats.get("uptime"))
+    counts = [_number(count) for count in total.values()] if isinstance(total, dict) else [None]
     return {
         "pool_size": _number(pool.get("max-concurrency")) if isinstance(pool, dict) else None,
         "prefetch": _number(stats.get("prefetch_count")),
-        "processed": sum(_number(count) or 0 for count in total.values()) if isinstance(total, dict) else None,
+        "processed": None if None in counts else sum(count or 0 for count in counts),
         "started": None if uptime is None else time.time() - uptime,
     }
 
 
 def _number(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A count, or None for whatever else JSON can hold in its place."""
+    sound = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < LARGEST
+    return int(value) if sound else None

@@ -6,12 +6,13 @@ import re
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import amqp
 from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError
+from redis.exceptions import NoPermissionError, RedisError
 from redis.retry import Retry
 
 from airflow_obs.errors import SourceError, SourceUnreachable, redact
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 GRANTS = (
     "~airflow-obs-* ~celeryev.airflow-obs-* ~_kombu.binding.reply.celery.pidbox ~_kombu.binding_permanent.reply.celery.pidbox "
     "~_kombu.binding.celeryev ~_kombu.binding_permanent.celeryev &/0.celery.pidbox &/0.celeryev/worker.heartbeat "
-    "+ping +multi +exec +llen +sadd +srem +del +brpop +publish +psubscribe +select +client|setname"
+    "+ping +multi +exec +llen +sadd +srem +del +brpop +publish +psubscribe +punsubscribe +select +client|setname"
 )
 """What a Redis user needs for Celery's control protocol, beside what reading needs; 0 is the number of the database."""
 PATIENCE = 0.25
@@ -49,7 +50,7 @@ def connection(address: BrokerAddress, budget: float, on_blocked: Callable[[str]
 
     seconds = max(budget * PATIENCE, 0.1)
     options = _redis_options(address, seconds) if address.kind == "redis" else _amqp_options(seconds, on_blocked)
-    broker = Connection(
+    broker = (_quiet_connection() if address.kind == "redis" else Connection)(
         _url(address), ssl=_tls(address), connect_timeout=seconds, heartbeat=0, transport_options=options
     )
     wire = None
@@ -64,6 +65,29 @@ def connection(address: BrokerAddress, budget: float, on_blocked: Callable[[str]
     finally:
         if wire is not None:
             rabbitmq.cut(wire)
+
+
+@cache
+def _quiet_connection() -> type[Connection]:
+    """Connections to Redis that send no CLIENT SETINFO: refused, as by our grants, it would fill the ACL LOG at every call."""
+    from kombu import Connection
+
+    class Quiet(Connection):  # type: ignore[misc]
+        def get_transport_cls(self) -> Any:
+            return _quiet(super().get_transport_cls())
+
+    quiet: type[Connection] = Quiet
+    return quiet
+
+
+@cache
+def _quiet(transport: Any) -> type:
+    class Channel(transport.Channel):  # type: ignore[misc]
+        def _connparams(self, *given: Any, **named: Any) -> dict[str, Any]:
+            # From protocol 3 on redis-py would also ask for notices of maintenance.
+            return {**super()._connparams(*given, **named), "driver_info": None, "protocol": 2}
+
+    return type("Transport", (transport,), {"Channel": Channel})
 
 
 def exists(broker: Connection, exchange: str) -> bool:
@@ -143,6 +167,10 @@ def _tls(address: BrokerAddress) -> dict[str, Any] | None:
     return options
 
 
+def _of_kombu(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] == "kombu"
+
+
 def explained(error: Exception, address: BrokerAddress) -> SourceError:
     """The error as a user may see it, without any password."""
     if isinstance(error.__cause__, Exception) and type(error).__module__.startswith("kombu"):
@@ -159,6 +187,12 @@ def explained(error: Exception, address: BrokerAddress) -> SourceError:
         return SourceError(
             f"workers: {what}: {text}: Celery's control protocol needs more than reading: grant it as the README says, or set "
             "sources.broker.control to false in the policy"
+        )
+    if not isinstance(error, RedisError | amqp.AMQPError | OSError) and not _of_kombu(error):
+        # Its text may hold what came in.
+        return SourceError(
+            f"workers: {what}: something came in that is no answer of Celery's ({type(error).__name__}): look at who else "
+            "publishes there"
         )
     # By whoever reads the queues of the same broker.
     return rabbitmq.explained(error, address) if address.kind == "rabbitmq" else redis.explained(error, address)

@@ -27,6 +27,10 @@ T = TypeVar("T")
 PORT = 5672
 GRACE = 0.9
 """Share of what is left of the budget after which a read fails by itself, so that its reason is the one told."""
+LONGEST_NAME = 255
+"""Bytes."""
+MOST_SAID = 300
+"""Characters of a server's own words that are repeated."""
 _NOBODYS = (".pidbox",)
 _EVENTS = "celeryev."
 _LOST = (OSError, amqp.exceptions.ConnectionError, amqp.exceptions.RecoverableConnectionError)
@@ -77,6 +81,8 @@ class RabbitBroker:
         self._address = address
         self._management = Management(management_url, address) if management_url else None
         self._lane = Lane("broker-rabbitmq", stop)
+        # Its own: a call that hangs there must not hold up AMQP.
+        self._management_lane = Lane("broker-management", stop)
         self._connection: amqp.Connection | None = None
         self._said: str | None = None
 
@@ -116,7 +122,7 @@ class RabbitBroker:
                 return self._connection
             except _LOST as error:
                 self.close()
-                if nth == len(hosts) or isinstance(error, amqp.exceptions.AMQPError):
+                if nth == len(hosts) or isinstance(error, amqp.exceptions.AMQPError) or time.monotonic() > until:
                     raise
         raise SourceUnreachable(f"broker: {self._address.setting} names no host")
 
@@ -127,7 +133,7 @@ class RabbitBroker:
         # Half of what is left, so that a management API that hangs does not take the queues' counts with it.
         seconds = (until - time.monotonic()) / 2
         try:
-            return self._lane.call(lambda: management.listing(seconds), seconds + 0.1)
+            return self._management_lane.call(lambda: management.listing(seconds), seconds + 0.1)
         except ManagementError as error:
             reason = str(error)
         except (GaveUp, requests.RequestException) as error:
@@ -146,8 +152,9 @@ class RabbitBroker:
                 set_patience(self._connection, until - time.monotonic())
             return self._lane.call(ask, left)
         except SourceError:
+            self.close()
             raise
-        except (GaveUp, *_LOST, amqp.exceptions.AMQPError) as error:
+        except Exception as error:  # noqa: BLE001 (what is no RabbitMQ makes py-amqp raise struct.error, MemoryError, …)
             self.close()
             raise explained(error, self._address) from None
 
@@ -219,12 +226,22 @@ def _socket(connection: amqp.Connection) -> socket.socket | None:
 
 def _count(connection: amqp.Connection, name: str) -> RabbitQueue:
     """A passive declare; for a queue that is missing RabbitMQ closes the channel, so each failure costs a new one."""
+    if not _sendable(name):
+        return RabbitQueue(name, 0, 0, exists=False)
     channel = _channel(connection)
     try:
         answer = channel.queue_declare(name, passive=True)
     except (amqp.NotFound, amqp.ResourceLocked):  # locked: somebody's exclusive queue, which is none for tasks
         return RabbitQueue(name, 0, 0, exists=False)
     return RabbitQueue(name, answer.message_count, answer.consumer_count)
+
+
+def _sendable(name: str) -> bool:
+    """Whether a queue can have that name: AMQP knows none that is longer, and takes the empty one for the last declared."""
+    try:
+        return 0 < len(name.encode()) <= LONGEST_NAME
+    except UnicodeEncodeError:
+        return False
 
 
 def _channel(connection: amqp.Connection) -> Any:
@@ -237,9 +254,16 @@ def _channel(connection: amqp.Connection) -> Any:
 
 def explained(error: Exception, address: BrokerAddress) -> SourceError:
     """The error in words that say what to do, without any password."""
-    text = redact(" ".join(str(error).split()), *address.secrets)
+    text = redact(" ".join(str(error).split()), *address.secrets)[:MOST_SAID]
     place = ", ".join(f"{host}:{port}" for host, port in address.hosts)
     user, vhost = address.user or DEFAULT_LOGIN, address.database or "/"
+    if isinstance(error, UnicodeError):
+        return SourceUnreachable(f"broker: {place}: that is no name of a host; correct it in {address.setting}")
+    if isinstance(error, amqp.exceptions.UnexpectedFrame) or not isinstance(error, (*_LOST, GaveUp, amqp.AMQPError)):
+        return SourceUnreachable(
+            f"broker: {place}: what answers there is no RabbitMQ ({type(error).__name__}); look at host, port and amqp:// or "
+            f"amqps:// in {address.setting}"
+        )
     if isinstance(error, amqp.AccessRefused):
         return SourceUnreachable(
             f"broker: RabbitMQ at {place} refuses the login of user {user}: correct user and password in {address.setting}"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import requests
 
+from airflow_obs.errors import SourceNotConfigured
 from airflow_obs.sources.airflow_settings import Environment, read_secret
 from airflow_obs.sources.broker import RabbitNode, RabbitQueue
 from airflow_obs.sources.broker_url import BrokerAddress
@@ -46,12 +47,27 @@ class Management:
     def __init__(self, url: str, address: BrokerAddress, environment: Environment = os.environ) -> None:
         self._url = url.rstrip("/")
         self._vhost = quote(address.database or "/", safe="")
-        self._login = _login(address, environment)
+        self._address = address
+        self._environment = environment
+        self._login = (DEFAULT_LOGIN, DEFAULT_LOGIN)
         self._started: dict[str, float] = {}
 
     def listing(self, seconds: float) -> Listing:
         """Everything, within so many seconds; raises ManagementError, or what requests raises."""
-        until = time.monotonic() + seconds
+        try:
+            # Each time: the file of the password may have been rotated.
+            self._login = _login(self._address, self._environment)
+            return self._listing(time.monotonic() + seconds)
+        except SourceNotConfigured as error:
+            raise ManagementError(str(error)) from None
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+            if isinstance(error, requests.RequestException):
+                raise
+            raise ManagementError(
+                f"its answer has another form than it should ({type(error).__name__}): is `sources.broker.management_url` right?"
+            ) from None
+
+    def _listing(self, until: float) -> Listing:
         with requests.Session() as http:
             http.auth = self._login
             overview = self._get(http, "overview", {"columns": "object_totals"}, until)
@@ -61,7 +77,7 @@ class Management:
                 states = self._get(http, "connections", {"columns": "state"}, until)
                 blocked = sum(one.get("state") in _STOPPED for one in states)
             queues = {name: queue for one in self._pages(http, until) for name, queue in _queue(one)}
-            return Listing(queues, nodes, overview.get("object_totals", {}).get("connections"), blocked)
+            return Listing(queues, nodes, _whole(overview.get("object_totals", {}).get("connections")), blocked)
 
     def _pages(self, http: requests.Session, until: float) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -97,17 +113,17 @@ class Management:
 
     def _node(self, one: dict[str, Any]) -> RabbitNode:
         """A node that is down has a name and `running`, and nothing else."""
-        name, uptime = str(one["name"]), one.get("uptime")  # milliseconds
+        name, uptime = str(one["name"]), _whole(one.get("uptime"))  # milliseconds
         return RabbitNode(
             name=name,
             running=bool(one.get("running")),
             started=None if uptime is None else self._steady(name, time.time() - uptime / 1000),
-            memory=one.get("mem_used"),
-            memory_limit=one.get("mem_limit"),
-            memory_alarm=bool(one.get("mem_alarm")),
-            disk_free=one.get("disk_free"),
-            disk_free_limit=one.get("disk_free_limit"),
-            disk_alarm=bool(one.get("disk_free_alarm")),
+            memory=_whole(one.get("mem_used")),
+            memory_limit=_whole(one.get("mem_limit")),
+            memory_alarm=one.get("mem_alarm") is True,
+            disk_free=_whole(one.get("disk_free")),
+            disk_free_limit=_whole(one.get("disk_free_limit")),
+            disk_alarm=one.get("disk_free_alarm") is True,
         )
 
     def _steady(self, name: str, started: float) -> float:
@@ -124,8 +140,13 @@ def _queue(one: dict[str, Any]) -> list[tuple[str, RabbitQueue | None]]:
     name = str(one["name"])
     if one.get("messages_ready") is None:
         return [(name, None)]
-    unacked = one.get("messages_unacknowledged")
+    unacked = _whole(one.get("messages_unacknowledged"))
     return [(name, RabbitQueue(name, int(one["messages_ready"]), int(one.get("consumers") or 0), unacked))]
+
+
+def _whole(value: Any) -> int | None:
+    """A number, or None for the words that stand in for one ("disk_free_monitoring_disabled", "undefined")."""
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _login(address: BrokerAddress, environment: Environment) -> tuple[str, str]:

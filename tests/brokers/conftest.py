@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.brokers.collected import BrokerReader
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import RedisServer, debians, redis_server
 
 ReadAs = Callable[..., BrokerReader]
+on_both = pytest.mark.parametrize("redis_of_the_session", ["6.2", "7"], indirect=True)
+"""For a test of what the releases of Redis may differ in."""
 
 
 @pytest.fixture(scope="session")
-def redis_of_the_session() -> Iterator[RedisServer]:
-    """A Redis; no test may stop it, or change its settings for good."""
-    with redis_server() as server:
+def redis_of_the_session(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """A Redis (6.2, or 7 for a test that asks for both); no test may stop it, or change its settings for good."""
+    with redis_server(program=debians() if getattr(request, "param", "6.2") == "7" else "") as server:
         yield server
 
 

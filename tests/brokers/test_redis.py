@@ -14,7 +14,7 @@ from airflow_obs.collectors import broker_redis
 from airflow_obs.collectors.queues import FORGET
 from airflow_obs.policy import BrokerSource
 from tests.brokers.collected import BrokerReader
-from tests.brokers.conftest import ReadAs
+from tests.brokers.conftest import ReadAs, on_both
 from tests.redis_server import SECRETS, RedisServer
 
 TOKEN = "eyJhbGciOiJIUzUxMiJ9.live.token"
@@ -46,6 +46,7 @@ def push(server: RedisServer, queue: str, *priorities: int, hold: int = 0, **opt
             message.channel.qos._delivered.pop(message.delivery_tag, None)
 
 
+@on_both
 def test_messages_of_every_priority_are_counted(server: RedisServer, celery: BrokerReader) -> None:
     push(server, "default", *range(10), priority_steps=list(range(10)))
     push(server, "highmem", 0, 5, 9, 9)
@@ -53,6 +54,7 @@ def test_messages_of_every_priority_are_counted(server: RedisServer, celery: Bro
     assert celery.queues() == {"default": 10, "highmem": 4, "drained": 0}
 
 
+@on_both
 def test_names_are_kombus_whatever_the_transport_options(server: RedisServer, reader: ReadAs) -> None:
     settings = {"global_keyprefix": "blue[1]*", "sep": ":", "priority_steps": [0, 20, 40]}
     push(server, "default", 0, 20, 41, hold=1, **settings)
@@ -65,6 +67,7 @@ def test_names_are_kombus_whatever_the_transport_options(server: RedisServer, re
     assert blue.read().one(metrics.BROKER_UNACKED) == 1
 
 
+@on_both
 def test_what_is_held_unacknowledged(server: RedisServer, celery: BrokerReader) -> None:
     before = time.time()
     assert celery.read().one(metrics.BROKER_UNACKED) == 0
@@ -158,6 +161,7 @@ def test_one_round_trip(server: RedisServer, celery: BrokerReader) -> None:
     assert len(asked) == 1
 
 
+@on_both
 def test_the_server_itself(server: RedisServer, celery: BrokerReader) -> None:
     client = server.client()
     client.ping()

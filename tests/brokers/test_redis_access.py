@@ -9,7 +9,7 @@ import pytest
 from airflow_obs.catalog import metrics
 from airflow_obs.errors import SourceError, SourceUnreachable
 from airflow_obs.sources.redis import GRANTS
-from tests.brokers.conftest import ReadAs
+from tests.brokers.conftest import ReadAs, on_both
 from tests.redis_server import EXPORTER, PASSWORD, SECRETS, RedisServer, redis_server
 
 
@@ -67,6 +67,7 @@ def test_what_is_said_when_there_is_no_way_in(server: RedisServer, reader: ReadA
     assert not [secret for secret in (*SECRETS, "wrong@word", "wrong%40word") if secret in str(caught.value)]
 
 
+@on_both
 @pytest.mark.parametrize("command", ["info", "llen", "hlen", "zrange", "scan", "smembers"])
 def test_a_right_that_is_missing_is_named(server: RedisServer, reader: ReadAs, command: str) -> None:
     one = reader(AIRFLOW_OBS_BROKER_URL=server.exporter_url)

@@ -15,7 +15,7 @@ from airflow_obs.catalog import metrics
 from airflow_obs.errors import SourceUnreachable
 from tests.brokers.conftest import ReadAs
 from tests.eventually import eventually
-from tests.redis_server import PASSWORD, SECRETS, RedisServer, executable, free_port, redis_server
+from tests.redis_server import PASSWORD, SECRETS, RedisServer, debians, executable, free_port, redis_server
 
 WORD = "sentinel-word"
 """The sentinels' own password, which is not the master's."""
@@ -32,7 +32,9 @@ def sentinel(master: RedisServer, folder: Path) -> Iterator[int]:
         f'sentinel auth-pass celery "{PASSWORD}"\n'
         "sentinel down-after-milliseconds celery 500\nsentinel failover-timeout celery 3000\n"
     )
-    process = subprocess.Popen([executable(), str(config), "--sentinel"], cwd=folder, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [master.program or executable(), str(config), "--sentinel"], cwd=folder, stdout=subprocess.DEVNULL
+    )
     try:
         yield port
     finally:
@@ -40,8 +42,13 @@ def sentinel(master: RedisServer, folder: Path) -> Iterator[int]:
         process.wait()
 
 
-def test_sentinel_and_a_failover(reader: ReadAs, tmp_path: Path) -> None:
-    with redis_server("--masterauth", PASSWORD) as first, redis_server("--masterauth", PASSWORD) as second:
+@pytest.mark.parametrize("release", ["6.2", "7"])
+def test_sentinel_and_a_failover(reader: ReadAs, tmp_path: Path, release: str) -> None:
+    program = debians() if release == "7" else ""
+    with (
+        redis_server("--masterauth", PASSWORD, program=program) as first,
+        redis_server("--masterauth", PASSWORD, program=program) as second,
+    ):
         second.client().replicaof("127.0.0.1", first.port)
         first.client().lpush("default", "message")
         eventually(lambda: second.client().llen("default") == 1, "the replica has what the master has")

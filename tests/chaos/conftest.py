@@ -16,6 +16,7 @@ from tests.chaos.server import Server
 from tests.embedded_postgres import embedded_postgres
 from tests.eventually import eventually
 from tests.exporter_process import Exporter, exporter
+from tests.rabbitmq_server import RabbitServer, rabbitmq_server
 
 NEWEST = next(schema for schema in POSTGRESQL_SCHEMAS if schema.release.version == DEMO_VERSION)
 
@@ -32,6 +33,13 @@ def server() -> Iterator[Server]:
         finally:
             if server.started_again:  # which the wheel does not know
                 server.stop()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitServer]:
+    """A RabbitMQ for these tests alone; whoever stops it starts it again."""
+    with rabbitmq_server() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ import requests
 
 UNFINISHED_RUNS = frozenset({"queued", "running"})
 FINISHED_TASKS = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+PATIENCE = 120
+"""Seconds for one answer; a busy machine takes its time when every component starts at once."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class AirflowApi:
         self._session = requests.Session()
         self._session.trust_env = False
         if major > 2:
-            token = self._session.get(f"{url}/auth/token", timeout=30).json()["access_token"]
+            token = self._session.get(f"{url}/auth/token", timeout=PATIENCE).json()["access_token"]
             self._session.headers["Authorization"] = f"Bearer {token}"
 
     def close(self) -> None:
@@ -124,9 +126,14 @@ class AirflowApi:
             )
         )
 
+    def begun_tasks(self) -> int:
+        """How many task instances have been begun, whatever became of them."""
+        tasks = self._get("dags/~/dagRuns/~/taskInstances?limit=100")["task_instances"]
+        return sum(task["start_date"] is not None for task in tasks)
+
     def health(self) -> dict[str, bool]:
         """Whether each component is healthy; a component that was never seen is left out."""
-        report = self._session.get(self._health, timeout=30).json()
+        report = self._session.get(self._health, timeout=PATIENCE).json()
         return {
             name: component["status"] == "healthy"
             for name, component in report.items()
@@ -134,12 +141,12 @@ class AirflowApi:
         }
 
     def _get(self, path: str) -> dict[str, Any]:
-        answer = self._session.get(f"{self._root}/{path}", timeout=30)
+        answer = self._session.get(f"{self._root}/{path}", timeout=PATIENCE)
         answer.raise_for_status()
         body: dict[str, Any] = answer.json()
         return body
 
     def _send(self, method: str, path: str, body: dict[str, object]) -> None:
-        answer = self._session.request(method, f"{self._root}/{path}", json=body, timeout=30)
+        answer = self._session.request(method, f"{self._root}/{path}", json=body, timeout=PATIENCE)
         if not answer.ok:
             raise requests.HTTPError(f"{method} {path}: {answer.status_code} {answer.text[:500]}", response=answer)

@@ -1,4 +1,4 @@
-"""A real Airflow with LocalExecutor on PostgreSQL: its settings, its tables, and its components as processes."""
+"""A real Airflow with CeleryExecutor on PostgreSQL and Redis: its settings, its tables, and its components as processes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from tests.e2e.processes import NotReady, Program, Programs, answers
 
 DAGS = Path(__file__).parent / "dags"
 SETTINGS = {
-    "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+    "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
     "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-    "AIRFLOW__CORE__PARALLELISM": "4",
+    "AIRFLOW__CORE__PARALLELISM": "16",
+    # In the default of 1 s a busy machine does not get through importing redis, and then every task fails.
+    "AIRFLOW__CELERY__OPERATION_TIMEOUT": "15",
+    "AIRFLOW__CELERY__SYNC_PARALLELISM": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 SETTINGS_2 = {
+    "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "43200",
     "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
     "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "10",
     "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "10",
@@ -52,6 +56,8 @@ class AirflowStack:
     virtual_environment: Path
     home: Path
     database_url: str
+    broker_url: str
+    result_backend: str
     port: int
     programs: Programs
     environment: Mapping[str, str] = field(init=False)
@@ -78,6 +84,8 @@ class AirflowStack:
             "NO_PROXY": "127.0.0.1,localhost",
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database_url,
+            "AIRFLOW__CELERY__BROKER_URL": self.broker_url,
+            "AIRFLOW__CELERY__RESULT_BACKEND": self.result_backend,
             **SETTINGS,
             **own,
         }
@@ -111,12 +119,12 @@ class AirflowStack:
             raise NotReady(f"airflow {self.release.version}: {self.release.migrate_command} failed:\n{said[-3000:]}")
 
     def start(self) -> None:
-        """Start every component; returns when the web server answers."""
-        self.web = self._component("webserver" if self.release.major == 2 else "api-server")
+        """Start every component but the workers; returns when the web server answers."""
+        self.web = self.component("webserver" if self.release.major == 2 else "api-server")
         if self.release.major > 2:
-            self._component("dag-processor")
+            self.component("dag-processor")
         # -s: the log server would listen on a fixed port.
-        self._component("triggerer", "-s")
+        self.component("triggerer", "-s")
         if self.release.major == 2:
             self.start_scheduler()
         self.web.wait_until("answering", lambda: answers(f"{self.url}/"))
@@ -126,9 +134,10 @@ class AirflowStack:
 
     def start_scheduler(self) -> None:
         """Start a scheduler, in addition to those that run."""
-        self.scheduler = self._component("scheduler", "-s")
+        self.scheduler = self.component("scheduler", "-s")
 
-    def _component(self, name: str, *flags: str) -> Program:
+    def component(self, name: str, *flags: str, **environment: str) -> Program:
+        """Start `airflow NAME FLAGS`, with these variables beside those of all components."""
         nth = sum(program.name.startswith(name) for program in self.programs.started) + 1
         command = [str(self.virtual_environment / "bin" / "airflow"), name, *flags]
-        return self.programs.start(f"{name}-{nth}", command, self.environment, self.home)
+        return self.programs.start(f"{name}-{nth}", command, {**self.environment, **environment}, self.home)

@@ -12,14 +12,17 @@ from urllib.parse import quote
 
 import pytest
 
+from airflow_obs.sources import control_broker, redis
 from tests.airflow_install import InstallError, installed_airflow
 from tests.airflow_releases import RELEASES, AirflowRelease
 from tests.e2e.airflow_api import AirflowApi
 from tests.e2e.airflow_stack import AirflowStack
+from tests.e2e.airflow_workers import WORKERS
 from tests.e2e.monitoring import Exporter, Prometheus
-from tests.e2e.processes import Programs, free_port
+from tests.e2e.processes import Program, Programs, free_port
 from tests.e2e.steps import Steps
 from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres
+from tests.redis_server import RedisServer, debians, redis_server
 
 STEPS = pytest.StashKey[Steps]()
 VERSIONS = ("2.10.5", "3.3.2")
@@ -29,11 +32,16 @@ PASSWORD = "never/shown@all%"
 
 @dataclass(frozen=True)
 class World:
-    """An Airflow with work to do, the exporter that reads it and the Prometheus that scrapes the exporter."""
+    """An Airflow with work to do, the exporter that reads it and the Prometheus that scrapes the exporter.
+
+    `workers` by their full node names.
+    """
 
     airflow: AirflowStack
+    workers: dict[str, Program]
     api: AirflowApi
     postgres: EmbeddedPostgres
+    redis: RedisServer
     exporter: Exporter
     prometheus: Prometheus
 
@@ -71,20 +79,24 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     steps = request.config.stash[STEPS]
     try:
         with steps.step(f"{version} install"):
-            environment = installed_airflow(RELEASES[version], "postgres")
+            environment = installed_airflow(RELEASES[version], "celery", "postgres")
     except InstallError as error:
         _missing(str(error))
     programs = Programs(tmp_path_factory.mktemp(f"airflow-{version}-", numbered=True))
-    with embedded_postgres() as postgres, _ended(programs, steps, version):
+    with embedded_postgres() as postgres, _broker(version) as broker, _ended(programs, steps, version):
         postgres.execute("CREATE DATABASE airflow")
         user = f"postgres:{quote(PASSWORD, safe='')}"
         url = postgres.url("airflow", driver="psycopg2").replace("postgres:@", f"{user}@")
-        airflow = AirflowStack(RELEASES[version], environment, programs.folder / "home", url, free_port(), programs)
+        airflow = AirflowStack(
+            RELEASES[version], environment, programs.folder / "home", url, broker.url(), broker.url(database=1),
+            free_port(), programs,
+        )  # fmt: skip
         with steps.step(f"{version} migrate"):
             airflow.migrate()
         with steps.step(f"{version} start"):
+            workers = {worker.name: worker.start(airflow) for worker in WORKERS}
             airflow.start()
-            exporter = Exporter(programs, airflow.environment)
+            exporter = Exporter(programs, airflow.environment, broker.exporter_url)
             prometheus = Prometheus(programs, exporter.address)
         api = AirflowApi(airflow.url, airflow.release.major)
         try:
@@ -93,7 +105,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 api.create_pool("with_deferred", 3, include_deferred=True)
                 airflow.scheduler.wait_until("done with all it can do", lambda: _at_rest(api))
                 api.trigger("queues_up")
-            yield World(airflow, api, postgres, exporter, prometheus)
+            yield World(airflow, workers, api, postgres, broker, exporter, prometheus)
         finally:
             api.close()
 
@@ -101,6 +113,17 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "world" in metafunc.fixturenames:
         metafunc.parametrize("world", VERSIONS, indirect=True, scope="session")
+
+
+@contextmanager
+def _broker(version: str) -> Iterator[RedisServer]:
+    """A Redis that lets the exporter do exactly what the README grants: 6 beside the older Airflow, 7 beside the newer."""
+    older = version == VERSIONS[0]
+    with redis_server(program="" if older else debians()) as server:
+        control = [word for word in control_broker.GRANTS.split() if not (older and word.startswith("~"))]
+        keys = "~*" if older else "%R~*"
+        server.grant(f"resetchannels {redis.GRANTS} resetkeys {keys} {' '.join(control)}")
+        yield server
 
 
 @contextmanager

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import requests
 
+from airflow_obs.catalog import metrics
 from airflow_obs.model import Metric
 from tests.e2e.processes import Program, Programs, answers, free_port
 
+COLLECTORS = {metric.collector for metric in metrics.ALL} - {"exporter"}
 ROOT = Path(__file__).parents[2]
 POLICY = """
 collectors:
@@ -24,6 +26,8 @@ collectors:
   database: {interval: 2s, timeout: 2s}
   tables: {interval: 2s, timeout: 2s}
   health: {interval: 4s, timeout: 4s}
+  broker: {interval: 2s, timeout: 2s}
+  workers: {interval: 6s, timeout: 6s}
 """
 CONFIGURATION = """
 global: {{scrape_interval: 2s, scrape_timeout: 2s}}
@@ -35,15 +39,16 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
 
 class Exporter:
-    """`airflow-obs exporter` as a process of its own, with the environment of an Airflow component."""
+    """`airflow-obs exporter` as a process of its own: the environment of an Airflow component, and its own way to the broker."""
 
-    def __init__(self, programs: Programs, airflow: Mapping[str, str]) -> None:
+    def __init__(self, programs: Programs, airflow: Mapping[str, str], broker_url: str) -> None:
         policy = programs.folder / "policy.yaml"
         policy.write_text(POLICY)
         self.address = f"127.0.0.1:{free_port()}"
         self._url = f"http://{self.address}"
         command = ["exporter", "--policy", str(policy), "--web.listen-address", self.address]
-        environment = {**airflow, "PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", os.defpath)}
+        path = os.environ.get("PATH", os.defpath)
+        environment = {**airflow, "AIRFLOW_OBS_BROKER_URL": broker_url, "PYTHONPATH": str(ROOT), "PATH": path}
         self.program: Program = programs.start(
             "exporter", [sys.executable, "-m", "airflow_obs", *command], environment, programs.folder
         )

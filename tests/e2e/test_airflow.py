@@ -1,10 +1,9 @@
-"""What Prometheus holds is what Airflow says about itself, while it works and while its components die."""
+"""What Prometheus holds is what Airflow says about itself while it works."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Callable
 from functools import partial
 from urllib.parse import quote
 
@@ -12,35 +11,16 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from airflow_obs.catalog import metrics
+from tests.e2e.agreement import agree, becomes
 from tests.e2e.conftest import PASSWORD, World
-from tests.e2e.monitoring import OPENMETRICS
+from tests.e2e.monitoring import COLLECTORS, OPENMETRICS
 from tests.e2e.processes import poll
 
 PAGE = 8192
 """Bytes of a PostgreSQL page."""
-COLLECTORS = {metric.collector for metric in metrics.ALL} - {"exporter"}
-GOOD_FILES = {"defers.py", "fails.py", "nested/succeeds.py", "queues_up.py"}
+GOOD_FILES = {"crowds.py", "defers.py", "fails.py", "nested/succeeds.py", "queues_up.py"}
 
 pytestmark = pytest.mark.e2e
-
-
-def agree(airflow: Callable[[], object], prometheus: Callable[[], object]) -> None:
-    """Ask both until they say the same: what changes in Airflow takes its time to reach Prometheus."""
-    said: list[tuple[object, object]] = []
-
-    def same() -> bool:
-        said.append((airflow(), prometheus()))
-        return said[-1][0] == said[-1][1]
-
-    assert poll(same), f"airflow says {said[-1][0]}, prometheus holds {said[-1][1]}"
-
-
-def becomes(expected: object, measured: Callable[[], object]) -> None:
-    """Ask Prometheus until it holds what is expected."""
-    agree(lambda: expected, measured)
-
-
-# -- at work ---------------------------------------------------------------------------------------------------------
 
 
 def test_every_collector_succeeds(world: World) -> None:
@@ -125,7 +105,7 @@ def test_jobs(world: World) -> None:
 
 def test_what_it_is(world: World) -> None:
     ((head, _, database, _, executor),) = world.prometheus.series(metrics.AIRFLOW_INFO)
-    assert (head, database, executor) == (world.release.alembic_head, "postgresql", "LocalExecutor")
+    assert (head, database, executor) == (world.release.alembic_head, "postgresql", "CeleryExecutor")
 
 
 def test_the_password_is_nowhere(world: World) -> None:
@@ -158,60 +138,3 @@ def test_the_page_is_clean_in_both_formats(world: World) -> None:
     families = {family.name for family in text_string_to_metric_families(page)}
     named = {re.sub("_(total|info)$", "", metric.name) for metric in metrics.ALL}
     assert len(families & named) > len(named) / 2
-
-
-# -- and when components die: in this order, each test leaves behind what the next one needs ----------------------------
-
-
-def test_a_killed_scheduler(world: World) -> None:
-    world.airflow.scheduler.kill()
-    becomes(0.0, partial(world.prometheus.value, metrics.JOBS_ALIVE, job_type="SchedulerJob"))
-    code, said = world.airflow.command("jobs", "check", "--job-type", "SchedulerJob")
-    assert (code != 0, "No alive jobs found." in said) == (True, True), said
-    frozen = _heartbeats(world, "SchedulerJob")
-    _two_more_cycles(world)
-    assert _heartbeats(world, "SchedulerJob") == frozen
-    assert len(frozen) == 1
-    agree(
-        lambda: world.api.health()["scheduler"],
-        lambda: world.prometheus.value(metrics.HEALTH_COMPONENT, component="scheduler") == 1,
-    )
-
-
-def test_another_scheduler_takes_over(world: World) -> None:
-    (frozen,) = _heartbeats(world, "SchedulerJob").values()
-    world.airflow.start_scheduler()
-    becomes(1.0, partial(world.prometheus.value, metrics.JOBS_ALIVE, job_type="SchedulerJob"))
-    # The dead one had the same host name: one series still, and it moves again.
-    assert poll(lambda: [beat > frozen for beat in _heartbeats(world, "SchedulerJob").values()] == [True])
-    becomes(1.0, partial(world.prometheus.value, metrics.HEALTH_COMPONENT, component="scheduler"))
-
-
-def test_a_stopped_web_server(world: World) -> None:
-    world.airflow.web.stop()
-    becomes(0.0, partial(world.prometheus.value, metrics.SOURCE_UP, source="health"))
-    assert world.prometheus.series(metrics.HEALTH_COMPONENT) == {}
-    _two_more_cycles(world)
-    expected = {(name,): float(name != "health") for name in COLLECTORS}
-    becomes(expected, partial(world.prometheus.series, metrics.COLLECTOR_SUCCESS))
-
-
-def test_prometheus_was_always_answered(world: World) -> None:
-    lowest, scrapes = world.prometheus.up()
-    assert lowest == 1
-    assert scrapes > 10
-    assert world.exporter.program.process.poll() is None
-
-
-def _heartbeats(world: World, job_type: str) -> dict[tuple[str, ...], float]:
-    return world.prometheus.series(metrics.JOB_HEARTBEAT, job_type=job_type)
-
-
-def _two_more_cycles(world: World) -> None:
-    successes: set[float | None] = set()
-
-    def two_more() -> bool:
-        successes.add(world.prometheus.value(metrics.COLLECTOR_LAST_SUCCESS, collector="jobs"))
-        return len(successes) > 2
-
-    assert poll(two_more), f"the exporter's jobs collector stands still at {successes}"

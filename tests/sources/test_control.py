@@ -163,6 +163,24 @@ def test_stop_ends_the_waiting(fleet: Fleet) -> None:
             ask(source(fleet.url, stop), budget=30.0)
 
 
+def test_stop_in_the_middle_of_a_call_leaves_nothing_in_redis(redis: RedisServer, tmp_path: Path) -> None:
+    redis.client().flushall()
+    with celery_worker(redis.url(), "celery@alone", tmp_path):
+        before = keys(redis)
+        stop = threading.Event()
+
+        def stop_in_the_middle() -> None:
+            eventually(lambda: keys(redis).keys() > before.keys(), "it listens")
+            stop.set()
+
+        stopper = threading.Thread(target=stop_in_the_middle)
+        stopper.start()
+        with pytest.raises(SourceUnreachable, match="the exporter is stopping"):
+            ask(source(redis.url(), stop), "celery@gone", budget=30.0)
+        stopper.join()
+        assert keys(redis) == before
+
+
 def test_nothing_is_left_in_redis(redis: RedisServer, tmp_path: Path) -> None:
     redis.client().flushall()
     with celery_worker(redis.url(), "celery@alone", tmp_path):

@@ -34,7 +34,7 @@ WORKER_RESERVED = gauge(
 )  # fmt: skip
 WORKER_POOL_SIZE = gauge("workers", "worker_pool_size", "Tasks that the worker can run at once.", ("worker",))
 WORKER_PREFETCH = gauge(
-    "workers", "worker_prefetch_count", "Messages that the worker takes before it acknowledges any.", ("worker",)
+    "workers", "worker_prefetch_limit", "Messages that the worker takes before it acknowledges any.", ("worker",)
 )
 WORKER_PROCESSED = counter(
     "workers", "worker_processed_total", "Tasks that the worker accepted since it started.",
