@@ -64,13 +64,16 @@ class CeleryWorker:
 @contextmanager
 def celery_worker(
     url: str, name: str, folder: Path, queues: str = "default,highmem", size: int = 2, prefetch: int = 1,
-    pool: str = "threads", options: Mapping[str, Any] = EMPTY,
+    pool: str = "threads", options: Mapping[str, Any] = EMPTY, *, remote_control: bool = True,
 ) -> Iterator[CeleryWorker]:  # fmt: skip
     """A worker with a pool, each thread (or process) of which takes `prefetch` messages, ready; killed at the end."""
     log = folder / f"{name}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.celery_workers", name, queues, str(size), str(prefetch), pool, json.dumps(dict(options))],
+            [
+                sys.executable, "-m", "tests.celery_workers", name, queues, str(size), str(prefetch), pool,
+                json.dumps(dict(options)), json.dumps(remote_control),
+            ],
             cwd=ROOT, env={**os.environ, "TEST_BROKER": url, "PYTHONPATH": str(ROOT)}, stdout=out, stderr=out,
             start_new_session=True,
         )  # fmt: skip
@@ -89,9 +92,10 @@ def celery_worker(
         process.wait()
 
 
-def _main(name: str, queues: str, size: str, prefetch: str, pool: str, options: str) -> None:
+def _main(name: str, queues: str, size: str, prefetch: str, pool: str, options: str, remote_control: str) -> None:
     made = app(os.environ["TEST_BROKER"], json.loads(options))
     made.conf.worker_prefetch_multiplier = int(prefetch)
+    made.conf.worker_enable_remote_control = json.loads(remote_control)
 
     @made.task(name=TASK)  # type: ignore[untyped-decorator]
     def sleep(_token: str, seconds: float) -> None:

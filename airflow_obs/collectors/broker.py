@@ -14,9 +14,12 @@ from airflow_obs.model import Reading
 from airflow_obs.policy.model import BrokerSource
 from airflow_obs.sources.broker import BrokerSession, RabbitNode, RabbitQueue, RabbitSession, RedisSession
 from airflow_obs.sources.broker_url import BrokerAddress
+from airflow_obs.sources.steady import SteadyMoments
 
 VISIBILITY_TIMEOUT = 86_400.0
 """Seconds that Airflow sets when nobody says otherwise (in a few releases of its Celery provider, 84600)."""
+STARTED_WITHIN = 2.0
+"""Seconds within which two moments of Redis' start are one: it tells its uptime in whole seconds."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Broker:
         self._site = site
         self._names = queues
         self._search = BindingSearch()
+        self._started = SteadyMoments(STARTED_WITHIN)
         self._address: BrokerAddress | None = None
 
     def read(self, session: BrokerSession | None) -> BrokerState | None:
@@ -136,16 +140,20 @@ class Broker:
         timeout = float(auto) if isinstance(auto, int | float) and not isinstance(auto, bool) else VISIBILITY_TIMEOUT
         if self._site.visibility_timeout != "auto":
             timeout = float(self._site.visibility_timeout)
-        return _redis_state(figures, timeout, session)
+        uptime = broker_redis.whole(figures.info.get("uptime_in_seconds", ""))
+        started = None if uptime is None else self._started.of("redis", session.now - uptime)
+        return _redis_state(figures, timeout, started, session)
 
 
-def _redis_state(figures: RedisFigures, visibility_timeout: float, session: RedisSession) -> BrokerState:
+def _redis_state(
+    figures: RedisFigures, visibility_timeout: float, started: float | None, session: RedisSession
+) -> BrokerState:
     info = figures.info
 
     def number(name: str) -> int | None:
         return broker_redis.whole(info.get(name, ""))
 
-    uptime, limit = number("uptime_in_seconds"), number("maxmemory")
+    limit = number("maxmemory")
     saves = [
         info[name] == "ok"
         for name in ("rdb_last_bgsave_status", "aof_last_write_status", "aof_last_bgrewrite_status")
@@ -158,7 +166,7 @@ def _redis_state(figures: RedisFigures, visibility_timeout: float, session: Redi
         queues=[Queue(name, messages) for name, messages in figures.queues.items()],
         nodes=[
             Node(
-                started=session.now - uptime if uptime is not None else None,
+                started=started,
                 memory=number("used_memory"),
                 memory_max=math.inf if limit == 0 else limit,
             )

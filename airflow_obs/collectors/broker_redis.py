@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from airflow_obs.errors import SourceError
 from airflow_obs.sources.broker import Command, RedisSession
@@ -189,19 +190,30 @@ def result_keys(info: Mapping[str, str], address: BrokerAddress) -> int | None:
 
     None when that cannot be told by INFO.
     """
-    match = re.fullmatch(
-        r"(?:redis|rediss)://(?:[^@/]*@)?([^/?]*?)(?::(\d+))?(?:/(\d*))?(?:\?.*)?", address.result_backend or ""
-    )
-    if (
-        match is None
-        or (match[1] or "localhost", int(match[2] or 6379)) not in address.hosts
-        or address.sentinel_master
-    ):
+    try:
+        url = urlsplit(address.result_backend or "")
+    except ValueError:
         return None
-    number = match[3] or "0"
+    query = dict(parse_qsl(url.query))
+    if url.scheme in {"socket", "redis+socket", "unix"}:
+        same, number = url.path == address.socket, query.get("virtual_host") or query.get("db")
+    elif url.scheme in {"redis", "rediss"}:
+        same, number = _place(url) in address.hosts and not address.sentinel_master, url.path.strip("/")
+    else:
+        return None
+    if not same:
+        return None
+    number = number or "0"
     # "keys=12,expires=3,avg_ttl=0"
     fields = dict(part.split("=", 1) for part in info.get(f"db{number}", "keys=0,expires=0").split(",") if "=" in part)
     return whole(fields.get("expires" if number == address.database else "keys", "0"))
+
+
+def _place(url: SplitResult) -> tuple[str, int] | None:
+    try:
+        return url.hostname or "localhost", url.port or 6379
+    except ValueError:
+        return None
 
 
 def whole(text: str) -> int | None:

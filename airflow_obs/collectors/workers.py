@@ -12,6 +12,7 @@ from airflow_obs.collectors.queues import QueueNames
 from airflow_obs.model import Reading
 from airflow_obs.policy.model import WorkersPolicy
 from airflow_obs.sources.control import ControlSession, Worker
+from airflow_obs.sources.steady import SteadyMoments
 
 STARTED_WITHIN = 5.0
 """Seconds within which two moments of a worker's start are one: it tells its uptime in whole seconds, and answers late."""
@@ -37,7 +38,7 @@ class Workers:
         self._queues = queues
         self._clock = clock
         self._answered: dict[str, float] = {}
-        self._started: dict[str, float] = {}
+        self._started = SteadyMoments(STARTED_WITHIN)
         self._expected: frozenset[str] = frozenset()
 
     def read(self, session: ControlSession | None) -> Fleet | None:
@@ -50,7 +51,7 @@ class Workers:
         self._answered.update(dict.fromkeys(self._expected, now))
         for name in [name for name, moment in self._answered.items() if now - moment > self._policy.forget]:
             del self._answered[name]
-            self._started.pop(name, None)
+            self._started.forget(name)
         self._queues.add(queue for worker in workers for queue in worker.queues or ())
         return Fleet(workers, sorted(self._answered.keys() - self._expected), self._queues.all())
 
@@ -61,11 +62,11 @@ class Workers:
             yield metrics.WORKER_UP.sample(0, worker=name)
         for worker in sorted(fleet.workers, key=lambda worker: len(worker.queues or ())):
             yield from self._of(worker)
-        if any(worker.queues is None for worker in fleet.workers):
-            return  # one that did not say what it consumes may be the one that serves a queue
         consumers = Counter(queue for worker in fleet.workers for queue in worker.queues or ())
         for queue in sorted(fleet.queues | consumers.keys(), key=lambda queue: (consumers[queue], queue)):
-            yield metrics.QUEUE_WORKERS.sample(consumers[queue], queue=queue)
+            # One that did not say what it consumes may be the one that serves a queue.
+            if consumers[queue] or all(worker.queues is not None for worker in fleet.workers):
+                yield metrics.QUEUE_WORKERS.sample(consumers[queue], queue=queue)
 
     def _of(self, worker: Worker) -> Iterator[Reading]:
         yield metrics.WORKER_UP.sample(1, worker=worker.name)
@@ -79,14 +80,7 @@ class Workers:
             (metrics.WORKER_POOL_SIZE, worker.pool_size),
             (metrics.WORKER_PREFETCH, worker.prefetch),
             (metrics.WORKER_PROCESSED, worker.processed),
-            (metrics.WORKER_STARTED, self._steady(worker)),
+            (metrics.WORKER_STARTED, worker.started and self._started.of(worker.name, worker.started)),
         ):
             if value is not None:
                 yield metric.sample(value, worker=worker.name)
-
-    def _steady(self, worker: Worker) -> float | None:
-        if worker.started is None:
-            return None
-        if abs(worker.started - self._started.get(worker.name, 0.0)) > STARTED_WITHIN:
-            self._started[worker.name] = float(round(worker.started))
-        return self._started[worker.name]

@@ -69,9 +69,18 @@ class BrokerAddress:
     result_backend: str | None = field(default=None, repr=False)
 
     @property
+    def lone_user(self) -> bool:
+        """Whether the URL has a user and no password."""
+        return self.user is not None and not any(_passwords(self.url))
+
+    @property
     def secrets(self) -> tuple[str, ...]:
-        """Every password in it, as it is and percent-encoded, for redact()."""
+        """Every password in it, as it is and percent-encoded, for redact().
+
+        A user without a password is one of them: people write redis://password@host, where it takes a colon before it.
+        """
         found = {self.password, *_passwords(self.url), *_passwords(self.result_backend or "")}
+        found |= {self.user} if self.lone_user else set()
         found.add(_mapping(self.options.get("sentinel_kwargs")).get("password"))
         return tuple({text for one in found if one for text in (str(one), quote(str(one), safe=""))})
 

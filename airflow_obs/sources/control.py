@@ -32,6 +32,8 @@ LISTEN, LISTEN_AT_LEAST, LEAVE = 0.6, 0.25, 0.15
 kept for taking leave."""
 QUIET = 1.0
 """Seconds without an answer from somebody new after which, all those expected having answered, no more is awaited."""
+BEAT = 2.5
+"""Seconds in which every worker has beaten once: Celery's do so every 2 s."""
 MOST = 10_000
 """Workers heard, and queues of each."""
 LARGEST = 2**53
@@ -66,6 +68,7 @@ class _Heard:
     tickets: Mapping[str, str]
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     active: dict[str, int] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
     newest: float = field(default_factory=time.monotonic)
     unreadable: str | None = None
 
@@ -94,19 +97,19 @@ class _Heard:
         """Whether everybody has said everything, as far as can be told, and nobody new has turned up lately."""
         names = self.answers.keys() | set(expected)
         said_all = all(len(self.answers.get(name, ())) == len(QUESTIONS) and name in self.active for name in names)
-        return bool(names) and said_all and time.monotonic() - self.newest >= QUIET
+        now = time.monotonic()
+        return bool(names) and said_all and now - self.newest >= QUIET and now - self.began >= BEAT
 
     def workers(self) -> list[Worker]:
+        """Those that answered, and those that only beat: alive, though nobody can say what they consume."""
         return [
-            Worker(
-                name,
-                answers.get("active_queues"),
-                self.active.get(name),
-                answers.get("reserved"),
-                **answers.get("stats", {}),
-            )
-            for name, answers in sorted(self.answers.items())
+            self._worker(name, self.answers.get(name, {})) for name in sorted(self.answers.keys() | self.active.keys())
         ]
+
+    def _worker(self, name: str, said: Mapping[str, Any]) -> Worker:
+        return Worker(
+            name, said.get("active_queues"), self.active.get(name), said.get("reserved"), **said.get("stats", {})
+        )
 
 
 class _Blocked:
@@ -130,7 +133,7 @@ class ControlSession:
     _ask: Callable[[Collection[str]], list[Worker]]
 
     def workers(self, expected: Collection[str] = ()) -> list[Worker]:
-        """Those that answered, by name; it returns early once all the `expected` have, and nobody else seems to come.
+        """Those that answered or beat, by name; it returns early once all the `expected` have, and nobody else seems to come.
 
         Raises SourceUnreachable or SourceError, without any password, when the broker does not play its part.
         """
@@ -180,15 +183,17 @@ def _call(
     rabbitmq, blocked = address.kind == "rabbitmq", _Blocked()
     heard = _Heard({str(uuid.uuid4()): question for question in QUESTIONS})
     with connection(address, budget, blocked.take) as broker:
-        if rabbitmq and not exists(broker, "celery.pidbox"):
+        # Workers make the exchanges; without remote control ([celery] worker_enable_remote_control) they only beat.
+        replies = None if rabbitmq and not exists(broker, "celery.pidbox") else _replies(identity)
+        beats = None if rabbitmq and not exists(broker, "celeryev") else _heartbeats(identity, rabbitmq=rabbitmq)
+        queues = [queue for queue in (replies, beats) if queue is not None]
+        if not queues:
             return []  # there has never been a worker
-        queues = [_replies(identity)]
-        if not rabbitmq or exists(broker, "celeryev"):
-            queues.append(_heartbeats(identity, rabbitmq=rabbitmq))
         channel = broker.channel()
         try:
             cancel = _consume(channel, queues, heard)
-            _publish(channel, queues[0], heard.tickets, rabbitmq=rabbitmq)
+            if replies is not None:
+                _publish(channel, replies, heard.tickets, rabbitmq=rabbitmq)
             until = _end_of_listening(began, budget)
             while time.monotonic() < until and not heard.complete(expected) and not stop.is_set():
                 _drain(broker)

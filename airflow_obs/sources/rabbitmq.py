@@ -256,7 +256,7 @@ def explained(error: Exception, address: BrokerAddress) -> SourceError:
     """The error in words that say what to do, without any password."""
     text = redact(" ".join(str(error).split()), *address.secrets)[:MOST_SAID]
     place = ", ".join(f"{host}:{port}" for host, port in address.hosts)
-    user, vhost = address.user or DEFAULT_LOGIN, address.database or "/"
+    user, vhost = redact(address.user or DEFAULT_LOGIN, *address.secrets), address.database or "/"
     if isinstance(error, UnicodeError):
         return SourceUnreachable(f"broker: {place}: that is no name of a host; correct it in {address.setting}")
     if isinstance(error, amqp.exceptions.UnexpectedFrame) or not isinstance(error, (*_LOST, GaveUp, amqp.AMQPError)):

@@ -15,6 +15,7 @@ from airflow_obs.errors import SourceNotConfigured
 from airflow_obs.sources.airflow_settings import Environment, read_secret
 from airflow_obs.sources.broker import RabbitNode, RabbitQueue
 from airflow_obs.sources.broker_url import BrokerAddress
+from airflow_obs.sources.steady import SteadyMoments
 
 PAGE = 500
 """Queues asked for at once; the API's own limit."""
@@ -50,7 +51,7 @@ class Management:
         self._address = address
         self._environment = environment
         self._login = (DEFAULT_LOGIN, DEFAULT_LOGIN)
-        self._started: dict[str, float] = {}
+        self._started = SteadyMoments(STALE)
 
     def listing(self, seconds: float) -> Listing:
         """Everything, within so many seconds; raises ManagementError, or what requests raises."""
@@ -117,7 +118,7 @@ class Management:
         return RabbitNode(
             name=name,
             running=bool(one.get("running")),
-            started=None if uptime is None else self._steady(name, time.time() - uptime / 1000),
+            started=None if uptime is None else self._started.of(name, time.time() - uptime / 1000),
             memory=_whole(one.get("mem_used")),
             memory_limit=_whole(one.get("mem_limit")),
             memory_alarm=one.get("mem_alarm") is True,
@@ -125,13 +126,6 @@ class Management:
             disk_free_limit=_whole(one.get("disk_free_limit")),
             disk_alarm=one.get("disk_free_alarm") is True,
         )
-
-    def _steady(self, name: str, started: float) -> float:
-        """The API tells an uptime that is seconds old, so the moment computed from it would wander."""
-        before = self._started.get(name, 0.0)
-        if abs(started - before) > STALE:
-            self._started[name] = before = float(round(started))
-        return before
 
 
 def _queue(one: dict[str, Any]) -> list[tuple[str, RabbitQueue | None]]:

@@ -223,7 +223,12 @@ def explained(error: Exception, address: BrokerAddress, command: str = "") -> So
             f"{where}: our user may not run {refused} ({text}); grant it with ACL SETUSER <user> {GRANTS}"
         )
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthenticationWrongNumberOfArgsError):
-        return SourceUnreachable(f"{where}: {text}; look at user and password in {address.setting}")
+        written = (
+            ": it has a user and no password; a password alone is written redis://:password@host"
+            if address.lone_user
+            else ""
+        )
+        return SourceUnreachable(f"{where}: {text}; look at user and password in {address.setting}{written}")
     if isinstance(error, exceptions.TimeoutError | GaveUp | TimeoutError) or "timed out" in text.lower():
         plain = " (or it does not speak TLS)" if address.tls else ""
         return SourceUnreachable(

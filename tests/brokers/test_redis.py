@@ -181,6 +181,12 @@ def test_the_server_itself(server: RedisServer, celery: BrokerReader) -> None:
     assert seen.one(metrics.BROKER_REPLICATION_UP) is None
 
 
+def test_the_moment_of_its_start_does_not_wander(celery: BrokerReader) -> None:
+    first = celery.read().one(metrics.BROKER_STARTED)
+    time.sleep(0.6)  # uptimes are whole seconds: half of the readings would tell another moment
+    assert {celery.read().one(metrics.BROKER_STARTED) for _ in range(3)} == {first}
+
+
 def test_memory_that_is_full(server: RedisServer, celery: BrokerReader) -> None:
     push(server, "default", 0, 0)
     client = server.client()
@@ -206,6 +212,7 @@ def test_memory_that_is_full(server: RedisServer, celery: BrokerReader) -> None:
     ("redis://127.0.0.1:{port}/0", 2),
     ("redis://127.0.0.1:{port}/2", 0),
     ("redis://127.0.0.1:1/1", None),
+    ("redis://[bad/1", None),
     ("db+postgresql://airflow:secret@127.0.0.1/airflow", None),
     ("", None),
 ])  # fmt: skip
@@ -217,6 +224,14 @@ def test_results(server: RedisServer, reader: ReadAs, backend: str, keys: int | 
     one = reader(
         AIRFLOW_OBS_BROKER_URL=server.exporter_url, AIRFLOW__CELERY__RESULT_BACKEND=backend.format(port=server.port)
     )
+    assert one.read().one(metrics.BROKER_RESULT_KEYS) == keys
+
+
+@pytest.mark.parametrize(("query", "keys"), [("?virtual_host=1", 1), ("?db=1", 1), ("", 0), ("/elsewhere", None)])
+def test_results_over_the_same_socket(server: RedisServer, reader: ReadAs, query: str, keys: int | None) -> None:
+    server.client(1).set("celery-task-meta-1", "{}")
+    url = f"redis+socket://:{SECRETS[1]}@{server.socket}"
+    one = reader(AIRFLOW_OBS_BROKER_URL=url, AIRFLOW__CELERY__RESULT_BACKEND=url + query)
     assert one.read().one(metrics.BROKER_RESULT_KEYS) == keys
 
 

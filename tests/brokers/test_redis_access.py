@@ -52,6 +52,7 @@ def test_the_ways_in(server: RedisServer, reader: ReadAs, tmp_path: Path) -> Non
         ("redis://127.0.0.1:{port}/0", "Authentication required"),
         ("redis://:wrong%40word@127.0.0.1:{port}/0", "invalid username-password pair"),
         ("redis://nobody:wrong%40word@127.0.0.1:{port}/0", "look at user and password in AIRFLOW_OBS_BROKER_URL"),
+        ("redis://word@127.0.0.1:{port}/0", "a password alone is written redis://:password@host"),
         ("redis://:{password}@127.0.0.1:{port}/99", "DB index is out of range"),
         ("redis://:{password}@127.0.0.1:1/0", "127.0.0.1:1: cannot be reached"),
         ("redis://:{password}@no.such.host.invalid/0", "no.such.host.invalid:6379: cannot be reached"),

@@ -122,7 +122,8 @@ def test_what_a_worker_does_not_say_is_absent() -> None:
 def test_a_worker_that_does_not_say_what_it_consumes_leaves_no_queue_unserved() -> None:
     workers = Workers(POLICY, QueueNames(lambda: "default"))
     assert said(workers).all(metrics.QUEUE_WORKERS) == {("default",): 0}
-    assert said(workers, Worker(ONE, None), Worker(TWO, ("other",))).all(metrics.QUEUE_WORKERS) == {}
+    seen = said(workers, Worker(ONE, None), Worker(TWO, ("other",)))
+    assert seen.all(metrics.QUEUE_WORKERS) == {("other",): 1}
 
 
 def test_the_moment_of_its_start_does_not_wander() -> None:

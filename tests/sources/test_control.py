@@ -118,6 +118,14 @@ def test_a_worker_without_a_queue_answers_with_none(fleet: Fleet) -> None:
     assert found[NAMES[1]].queues == ()
 
 
+def test_a_worker_without_remote_control_is_alive_for_its_heartbeats(fleet: Fleet, tmp_path: Path) -> None:
+    mute = "celery@mute"
+    with celery_worker(fleet.url, mute, tmp_path, remote_control=False):
+        found = ask(source(fleet.url), *NAMES)
+    assert found[mute] == Worker(mute, active=0)
+    assert found[NAMES[0]].queues == ("default", "highmem")
+
+
 def test_a_worker_that_stands_still_is_silent_and_the_other_is_not(fleet: Fleet) -> None:
     one = source(fleet.url)
     with fleet.workers[0].frozen():
