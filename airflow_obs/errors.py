@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_USERINFO = re.compile(r"(?<=://)([^:/@\s]*):[^\s]*@")
+_USERINFO = re.compile(r"(?<=://)([^:/@\s]*):(?!<password>@)[^\s]*@")
 _PASSWORD_SETTING = re.compile(r"(?i)(\bpassword['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)")
 
 

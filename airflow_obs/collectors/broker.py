@@ -99,7 +99,8 @@ class Broker:
             return None
         if session.address != self._address:
             self._search, self._address = BindingSearch(), session.address
-        known = sorted({*self._site.queues, *self._names.all()})
+        self._names.add(self._site.queues)
+        known = sorted(self._names.all())
         state = _rabbitmq(session, known) if session.kind == "rabbitmq" else self._redis(session, known)
         self._names.add(queue.name for queue in state.queues if queue.messages or queue.name in self._search.queues)
         return state

@@ -31,6 +31,7 @@ PRIORITIES = range(1, 10)
 LONGEST_FIGURE = 19
 """Digits of the largest whole number that Redis knows."""
 _BINDING = "_kombu.binding."
+_LOOPBACK = {"127.0.0.1": "localhost", "::1": "localhost"}
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,8 @@ def result_keys(info: Mapping[str, str], address: BrokerAddress) -> int | None:
     if url.scheme in {"socket", "redis+socket", "unix"}:
         same, number = url.path == address.socket, query.get("virtual_host") or query.get("db")
     elif url.scheme in {"redis", "rediss"}:
-        same, number = _place(url) in address.hosts and not address.sentinel_master, url.path.strip("/")
+        here = {(_LOOPBACK.get(host, host), port) for host, port in address.hosts}
+        same, number = _place(url) in here and not address.sentinel_master, url.path.strip("/")
     else:
         return None
     if not same:
@@ -211,7 +213,8 @@ def result_keys(info: Mapping[str, str], address: BrokerAddress) -> int | None:
 
 def _place(url: SplitResult) -> tuple[str, int] | None:
     try:
-        return url.hostname or "localhost", url.port or 6379
+        host = url.hostname or "localhost"
+        return _LOOPBACK.get(host, host), url.port or 6379
     except ValueError:
         return None
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from airflow_obs.sources.discovery import AirflowSettings
+from airflow_obs.sources.executors import Executors, is_celery
 
 MOST = 10_000
 """Names remembered; a site with more queues than this has lost count of them itself."""
@@ -57,12 +58,9 @@ class Routing:
         """Whether Celery carries each of these: queue, and executor as task_instance has it (None: the default one)."""
         if not self._settings.celery():
             return [False for _ in instances]
-        executors = [one.strip() for one in (self._settings.executor() or "CeleryExecutor").split(",")]
-        default = executors[0].rpartition(":")[2]
-        paths = {alias: path for alias, _, path in (one.partition(":") for one in executors) if path}
+        executors = Executors.parsed(self._settings.executor() or "CeleryExecutor")
         kept = self._settings.kubernetes_queue()
-        names = ((queue, paths.get(executor or "", executor or default)) for queue, executor in instances)
+        names = ((queue, executors.aliases.get(name or "", name or executors.default)) for queue, name in instances)
         return [
-            queue != kept if name.endswith("CeleryKubernetesExecutor") else "celery" in name.lower()
-            for queue, name in names
+            queue != kept if name.endswith("CeleryKubernetesExecutor") else is_celery(name) for queue, name in names
         ]

@@ -78,7 +78,7 @@ class AirflowFacts(_Knobs):
     version: Version = Field("auto", description="Airflow's version, or auto.")
     executor: Executor = Field(
         "auto",
-        description="Executor, or several with a comma between them; auto takes what Airflow's settings here or the database say.",
+        description="Executor, or several with a comma between them; auto takes what Airflow's settings here say.",
     )
     chart: Chart = Field("none", description="Helm chart that installed it: official, community or none.")
     chart_version: ChartVersion | None = Field(None, description='Version of that chart, in quotes ("1.18").')

@@ -20,6 +20,7 @@ from airflow_obs.sources.airflow_settings import (
     read_secret,
     section_options,
 )
+from airflow_obs.sources.executors import Executors
 
 _PORTS = {
     "redis": 6379,
@@ -31,8 +32,7 @@ _PORTS = {
     "amqps": 5671,
 }
 _SOCKETS = ("unix", "redis+socket")
-_EXAMPLES = "redis://:password@host:6379/0 or amqp://user:password@host:5672/vhost"
-_WITHOUT_CELERY = ("KubernetesExecutor", "LocalExecutor", "SequentialExecutor", "LocalKubernetesExecutor")
+_EXAMPLES = "redis://:<password>@host:6379/0 or amqp://user:<password>@host:5672/vhost"
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,14 @@ class BrokerAddress:
 def broker_address(executor: str | None = None, environment: Environment = os.environ) -> BrokerAddress | None:
     """Find the broker, first setting wins; None when `executor` has no Celery in it, or nothing speaks of a broker.
 
-    Settings of our own count whatever the executor. Raises SourceNotConfigured when a setting cannot be used, or is missing
-    though the executor needs it.
+    For an executor of the site's own, which may use Celery or not, only settings of ours count: Airflow has a broker_url of its
+    own for everybody. Raises SourceNotConfigured when a setting cannot be used, or is missing though the executor needs it.
     """
+    celery = Executors.parsed(executor).celery if executor else None
+    if celery is False:
+        return None
     found = _from_our_url(environment) or _from_our_parts(environment)
-    celery = has_celery(executor)
-    if found is None and celery is not False:
+    if found is None and (celery or not executor):
         found = _from_airflow(environment)
     if found is None:
         if celery:
@@ -104,16 +106,6 @@ def broker_address(executor: str | None = None, environment: Environment = os.en
             )
         return None
     return _address(*found, environment)
-
-
-def has_celery(executor: str | None) -> bool | None:
-    """Whether Celery runs tasks under Airflow's `executor` (one or several, comma between them); None when it cannot be told."""
-    if executor is None:
-        return None
-    if "celery" in executor.lower():
-        return True
-    names = [name.strip().rpartition(".")[2] for name in executor.split(",")]
-    return False if all(name in _WITHOUT_CELERY for name in names) else None
 
 
 def _from_our_url(environment: Environment) -> tuple[str, str] | None:

@@ -20,7 +20,8 @@ from airflow_obs.sources.airflow_settings import (
     our_host,
     read_secret,
 )
-from airflow_obs.sources.broker_url import BrokerAddress, broker_address, has_celery
+from airflow_obs.sources.broker_url import BrokerAddress, broker_address
+from airflow_obs.sources.executors import Executors
 
 _ASYNCPG_ONLY = (
     "async_fallback",
@@ -79,9 +80,9 @@ class AirflowSettings:
         return broker_address(self.executor(), self._environment)
 
     def celery(self) -> bool:
-        """Whether Celery runs tasks: by the executor, or where nobody names one, by whether anything speaks of a broker."""
-        known = has_celery(self.executor())
-        if known is not None:
+        """Whether Celery runs tasks: by the executor, or where that does not tell, by whether anything speaks of a broker."""
+        executor = self.executor()
+        if executor and (known := Executors.parsed(executor).celery) is not None:
             return known
         try:
             return self.broker() is not None

@@ -224,7 +224,7 @@ def explained(error: Exception, address: BrokerAddress, command: str = "") -> So
         )
     if isinstance(error, exceptions.AuthenticationError | exceptions.AuthenticationWrongNumberOfArgsError):
         written = (
-            ": it has a user and no password; a password alone is written redis://:password@host"
+            ": it has a user and no password; a password alone is written redis://:<password>@host"
             if address.lone_user
             else ""
         )
@@ -242,7 +242,13 @@ def explained(error: Exception, address: BrokerAddress, command: str = "") -> So
         return SourceUnreachable(f"{where}: cannot be reached: {text}")
     if isinstance(error, exceptions.OutOfMemoryError):
         return SourceError(f"{where}: {text}: its memory is full, and so nothing can be queued")
-    return SourceError(f"{where}: {command or 'it'} was refused: {text}")
+    return _refused(where, text, command, address.setting)
+
+
+def _refused(where: str, text: str, command: str, setting: str) -> SourceError:
+    if not command:  # of the first ones, which log in and choose the database
+        return SourceUnreachable(f"{where}: {text}; correct it in {setting}")
+    return SourceError(f"{where}: {command} was refused: {text}")
 
 
 def _no_broker(error: Exception, where: str) -> SourceError:

@@ -95,6 +95,7 @@ def test_a_queue_is_known_from_bindings_the_policy_and_the_database(server: Redi
     one = BrokerReader({"AIRFLOW_OBS_BROKER_URL": server.exporter_url}, BrokerSource(queues=("chosen",)))
     one.names.add(["unbound", "never seen by the broker"])
     assert one.queues() == {"bound": 1, "chosen": 0, "unbound": 1, "never seen by the broker": 0}
+    assert one.names.all() == {"bound", "chosen", "unbound", "never seen by the broker"}, "for the workers' collector"
     one.source.close()
 
 
@@ -209,7 +210,7 @@ def test_memory_that_is_full(server: RedisServer, celery: BrokerReader) -> None:
 
 @pytest.mark.parametrize(("backend", "keys"), [
     ("redis://:secret@127.0.0.1:{port}/1", 3),
-    ("redis://127.0.0.1:{port}/0", 2),
+    ("redis://localhost:{port}/0", 2),
     ("redis://127.0.0.1:{port}/2", 0),
     ("redis://127.0.0.1:1/1", None),
     ("redis://[bad/1", None),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from airflow_obs.catalog import metrics
-from airflow_obs.errors import SourceError, SourceUnreachable
+from airflow_obs.errors import SourceError, SourceUnreachable, redact
 from airflow_obs.sources.redis import GRANTS
 from tests.brokers.conftest import ReadAs, on_both
 from tests.redis_server import EXPORTER, PASSWORD, SECRETS, RedisServer, redis_server
@@ -52,8 +52,8 @@ def test_the_ways_in(server: RedisServer, reader: ReadAs, tmp_path: Path) -> Non
         ("redis://127.0.0.1:{port}/0", "Authentication required"),
         ("redis://:wrong%40word@127.0.0.1:{port}/0", "invalid username-password pair"),
         ("redis://nobody:wrong%40word@127.0.0.1:{port}/0", "look at user and password in AIRFLOW_OBS_BROKER_URL"),
-        ("redis://word@127.0.0.1:{port}/0", "a password alone is written redis://:password@host"),
-        ("redis://:{password}@127.0.0.1:{port}/99", "DB index is out of range"),
+        ("redis://word@127.0.0.1:{port}/0", "a password alone is written redis://:<password>@host"),
+        ("redis://:{password}@127.0.0.1:{port}/99", "DB index is out of range; correct it in AIRFLOW_OBS_BROKER_URL"),
         ("redis://:{password}@127.0.0.1:1/0", "127.0.0.1:1: cannot be reached"),
         ("redis://:{password}@no.such.host.invalid/0", "no.such.host.invalid:6379: cannot be reached"),
         ("redis+socket://:{password}@/no/such.sock", "/no/such.sock: cannot be reached"),
@@ -64,7 +64,7 @@ def test_what_is_said_when_there_is_no_way_in(server: RedisServer, reader: ReadA
     one = reader(AIRFLOW_OBS_BROKER_URL=url.format(port=server.port, password=SECRETS[1]))
     with pytest.raises(SourceError, match=r"^broker: ") as caught:
         one.read(1.0)
-    assert said in str(caught.value)
+    assert said in redact(str(caught.value))  # as the log has it
     assert not [secret for secret in (*SECRETS, "wrong@word", "wrong%40word") if secret in str(caught.value)]
 
 

@@ -6,7 +6,7 @@ from airflow_obs.catalog.metrics.define import counter, gauge
 
 WORKER_UP = gauge(
     "workers", "worker_up",
-    "1 if the worker answered over the broker, or beat; 0 for the forget window after one that did stopped to.",
+    "1 if the worker answered over the broker, or beat; 0, for as long as it is not forgotten, if it does so no more.",
     ("worker",),
 )  # fmt: skip
 WORKER_SUBSCRIBED = gauge(
