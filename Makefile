@@ -9,6 +9,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 ARGS ?=
+# Tests at a time, by file: one more than cores, for many of them wait for something.
+JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 
 .PHONY: demo test e2e lint check bench schemas constraints clean
 .DELETE_ON_ERROR:
@@ -18,7 +20,7 @@ demo: .venv/demo
 
 test: .venv/dev
 	sh tests/install-tools.sh
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 e2e: .venv/dev
 	sh tests/install-tools.sh

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from airflow_obs.errors import SourceError
-from airflow_obs.sources.broker import Command, RedisSession
+from airflow_obs.sources.broker import Command, RedisSession, is_task_queue
 from airflow_obs.sources.broker_url import BrokerAddress
 
 log = logging.getLogger(__name__)
@@ -139,14 +139,14 @@ class BindingSearch:
         return set(self._queues) - before
 
     def _note(self, session: RedisSession, keys: Keys, bindings: list[str]) -> None:
-        tasks = [name for name in bindings if not _of_control(name.removeprefix(keys.prefix + _BINDING))]
+        tasks = [name for name in bindings if is_task_queue(name.removeprefix(keys.prefix + _BINDING))]
         if not tasks:
             return
         for members in session.ask([("SMEMBERS", name) for name in tasks]):
             if _of_another_type(members):
                 continue
             for member in _sound(members, list):
-                if (queue := keys.queue_of(member)) and not _of_control(queue) and len(self._queues) < MOST_BINDINGS:
+                if (queue := keys.queue_of(member)) and is_task_queue(queue) and len(self._queues) < MOST_BINDINGS:
                     self._queues[queue] = None
                     self._seen.add(queue)
 
@@ -246,11 +246,6 @@ def _counted(keys: Keys, queues: list[str], replies: list[Any]) -> dict[str, int
         if not _of_another_type(lengths[0]):
             counted[queue] = sum(_sound(length, int) for length in lengths if not _of_another_type(length))
     return counted
-
-
-def _of_control(name: str) -> bool:
-    """Whether a queue or exchange belongs to Celery's control protocol or its events, and not to tasks."""
-    return name.endswith("pidbox") or name.startswith("celeryev") or "#celeryev" in name
 
 
 def _of_another_type(reply: Any) -> bool:

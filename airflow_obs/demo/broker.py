@@ -41,6 +41,11 @@ class Message:
     key: str
     text: str
 
+    @property
+    def held(self) -> str:
+        """Its text in the hash of those that are held."""
+        return json.dumps([json.loads(self.text), "", self.queue])
+
     @classmethod
     def of(cls, task: LiveTask) -> Message:
         """What Airflow's executor sends for a task instance, but for the token that a real one carries."""
@@ -81,6 +86,13 @@ class Broker:
         self._bind(message.queue)
         # Not twice, should it be sent again after the connection was lost.
         self._later += [("LREM", message.key, 0, message.text), ("LPUSH", message.key, message.text)]
+
+    def hold(self, task: LiveTask, since: datetime) -> None:
+        """Give a worker the message of a task instance that it has run for long, without its ever having waited."""
+        message = self._messages[task] = Message.of(task)
+        self._bind(message.queue)
+        tag = message.tag
+        self._later += [("HSET", UNACKED, tag, message.held), ("ZADD", UNACKED_INDEX, since.timestamp(), tag)]
 
     def acknowledge(self, task: LiveTask) -> None:
         """Give back the message of a task instance that has ended, as its worker does."""
@@ -149,9 +161,8 @@ class Broker:
 
     def _take(self, task: LiveTask, now: datetime) -> Command:
         message = self._messages[task]
-        held = json.dumps([json.loads(message.text), "", message.queue])
         keys = (message.key, UNACKED, UNACKED_INDEX)
-        return ("EVAL", TAKE, len(keys), *keys, message.tag, message.text, held, now.timestamp())
+        return ("EVAL", TAKE, len(keys), *keys, message.tag, message.text, message.held, now.timestamp())
 
 
 def _binding(queue: str) -> Command:

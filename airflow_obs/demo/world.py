@@ -95,8 +95,7 @@ class World:
             start_run(cur, run, since, job=None)
             task = run.tasks[0]
             task.try_number, task.worker = 1, worker
-            self.broker.send(task)
-            self.broker.take([task], since)
+            self.broker.hold(task, since)
             update(cur, "task_instance", "id", task.id, try_number=1, scheduled_dttm=since, queued_dttm=since)
             self.workers.begin(cur, task, since)
         return task

@@ -14,6 +14,11 @@ Command = tuple[str | int, ...]
 """A Redis command and its arguments."""
 
 
+def is_task_queue(name: str) -> bool:
+    """Whether a queue or exchange is for tasks: Celery's control protocol and its events have some of their own."""
+    return not (name.endswith("pidbox") or name.startswith("celeryev") or "#celeryev" in name)
+
+
 class RedisSession(Protocol):
     """A Redis that answers. `now` is this host's clock, in Unix seconds."""
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_obs.errors import SourceError
 from airflow_obs.sources.bounded import GaveUp, Lane
 from airflow_obs.sources.broker_url import BrokerAddress
-from airflow_obs.sources.control_broker import Unanswered, connection, exists, explained, hang_up
+from airflow_obs.sources.control_broker import Unanswered, connection, exists, explained, hang_up, new_identity, sweep
 
 if TYPE_CHECKING:
     from kombu import Connection, Exchange, Queue
@@ -149,7 +149,6 @@ class Workers:
         self._find = find
         self._stop = stop or threading.Event()
         self._lane = Lane("workers-control", self._stop, FAREWELL)
-        self._identity = f"airflow-obs-{uuid.uuid4()}"
         self.known = True
 
     @contextmanager
@@ -167,7 +166,7 @@ class Workers:
 
     def _bounded(self, address: BrokerAddress, expected: Collection[str], budget: float) -> list[Worker]:
         try:
-            return self._lane.call(lambda: _call(address, self._identity, expected, budget, self._stop), budget)
+            return self._lane.call(lambda: _call(address, expected, budget, self._stop), budget)
         except SourceError:
             raise
         except GaveUp as error:
@@ -176,10 +175,8 @@ class Workers:
             raise explained(error, address) from None
 
 
-def _call(
-    address: BrokerAddress, identity: str, expected: Collection[str], budget: float, stop: threading.Event
-) -> list[Worker]:
-    began = time.monotonic()
+def _call(address: BrokerAddress, expected: Collection[str], budget: float, stop: threading.Event) -> list[Worker]:
+    began, identity = time.monotonic(), new_identity()
     rabbitmq, blocked = address.kind == "rabbitmq", _Blocked()
     heard = _Heard({str(uuid.uuid4()): question for question in QUESTIONS})
     with connection(address, budget, blocked.take) as broker:
@@ -191,7 +188,7 @@ def _call(
             return []  # there has never been a worker
         channel = broker.channel()
         try:
-            cancel = _consume(channel, queues, heard)
+            cancel = _consume(channel, queues, heard, rabbitmq=rabbitmq)
             if replies is not None:
                 _publish(channel, replies, heard.tickets, rabbitmq=rabbitmq)
             until = _end_of_listening(began, budget)
@@ -226,10 +223,12 @@ def _end_of_listening(began: float, budget: float) -> float:
     return until
 
 
-def _consume(channel: Any, queues: list[Queue], heard: _Heard) -> Callable[[], None]:
+def _consume(channel: Any, queues: list[Queue], heard: _Heard, *, rabbitmq: bool) -> Callable[[], None]:
     """Begin to listen; returns what ends it."""
     from kombu import Consumer
 
+    for queue in () if rabbitmq else queues:  # RabbitMQ deletes what is exclusive to a connection that is gone
+        sweep(channel, queue.exchange.name)
     consumer = Consumer(channel, queues, no_ack=True, on_message=heard.take, accept=["json"])
     consumer.consume()
     cancel: Callable[[], None] = consumer.cancel

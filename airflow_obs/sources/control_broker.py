@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -39,6 +41,11 @@ _SHARED = (
 """Airflow's transport options that say where and how workers listen; the others are about consuming tasks."""
 
 
+ABANDONED = 86_400.0
+"""Seconds after which nobody can be in the call that a name of ours was made for, however wrong the clocks are."""
+_OURS = re.compile(r"(?:celeryev\.)?airflow-obs-(\d{1,15})-[0-9a-f-]{36}(?:\.reply\.celery\.pidbox)?")
+
+
 class Unanswered(Exception):
     """The broker is there, but workers cannot be asked over it; the text says why and what to do."""
 
@@ -65,6 +72,9 @@ def connection(address: BrokerAddress, budget: float, on_blocked: Callable[[str]
     finally:
         if wire is not None:
             rabbitmq.cut(wire)
+        # Kombu leaves its epoll to the garbage collector; it makes one anew for every host that it tries.
+        for poller in vars(broker).get("pollers", ()):
+            poller.close()
 
 
 @cache
@@ -73,6 +83,15 @@ def _quiet_connection() -> type[Connection]:
     from kombu import Connection
 
     class Quiet(Connection):  # type: ignore[misc]
+        def __init__(self, *given: Any, **named: Any) -> None:
+            self.pollers: list[Any] = []
+            super().__init__(*given, **named)
+
+        def create_transport(self) -> Any:
+            transport = super().create_transport()
+            self.pollers.append(transport.cycle.poller)
+            return transport
+
         def get_transport_cls(self) -> Any:
             return _quiet(super().get_transport_cls())
 
@@ -83,6 +102,11 @@ def _quiet_connection() -> type[Connection]:
 @cache
 def _quiet(transport: Any) -> type:
     class Channel(transport.Channel):  # type: ignore[misc]
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            # Kombu's is one for the whole process: it would grow with the names of every call.
+            self._fanout_queues: dict[str, Any] = {}
+
         def _connparams(self, *given: Any, **named: Any) -> dict[str, Any]:
             # From protocol 3 on redis-py would also ask for notices of maintenance.
             return {**super()._connparams(*given, **named), "driver_info": None, "protocol": 2}
@@ -99,6 +123,23 @@ def exists(broker: Connection, exchange: str) -> bool:
         return False
     channel.close()
     return True
+
+
+def new_identity() -> str:
+    """Who we are during one call: never the same twice, and telling when it was made."""
+    return f"airflow-obs-{int(time.time())}-{uuid.uuid4()}"
+
+
+def sweep(channel: Any, exchange: str) -> None:
+    """Remove from Redis what exporters left behind that were killed in the middle of a call, more than a day ago."""
+    before = time.time() - ABANDONED
+    with channel.conn_or_acquire() as client:
+        for key in (channel.keyprefix_queue % exchange, channel.keyprefix_binding_permanent % exchange):
+            for member in client.smembers(key):
+                queue = member.decode(errors="replace").rpartition(channel.sep)[2]
+                if (ours := _OURS.fullmatch(queue)) and int(ours[1]) < before:
+                    client.srem(key, member)
+                    client.delete(queue)
 
 
 def hang_up(channel: Any) -> None:

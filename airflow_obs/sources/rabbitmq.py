@@ -17,7 +17,7 @@ import requests
 
 from airflow_obs.errors import SourceError, SourceUnreachable, redact
 from airflow_obs.sources.bounded import GaveUp, Lane
-from airflow_obs.sources.broker import RabbitQueue, RabbitServer
+from airflow_obs.sources.broker import RabbitQueue, RabbitServer, is_task_queue
 from airflow_obs.sources.broker_url import BrokerAddress
 from airflow_obs.sources.rabbitmq_management import DEFAULT_LOGIN, Listing, Management, ManagementError
 
@@ -31,8 +31,6 @@ LONGEST_NAME = 255
 """Bytes."""
 MOST_SAID = 300
 """Characters of a server's own words that are repeated."""
-_NOBODYS = (".pidbox",)
-_EVENTS = "celeryev."
 _LOST = (OSError, amqp.exceptions.ConnectionError, amqp.exceptions.RecoverableConnectionError)
 
 
@@ -149,7 +147,7 @@ class RabbitBroker:
         try:
             left = until - time.monotonic()
             if self._connection is not None:
-                set_patience(self._connection, until - time.monotonic())
+                set_patience(self._connection, left)
             return self._lane.call(ask, left)
         except SourceError:
             self.close()
@@ -157,11 +155,6 @@ class RabbitBroker:
         except Exception as error:  # noqa: BLE001 (what is no RabbitMQ makes py-amqp raise struct.error, MemoryError, …)
             self.close()
             raise explained(error, self._address) from None
-
-
-def is_task_queue(name: str) -> bool:
-    """Whether tasks may wait in it: it is none of the mailboxes that Celery's control protocol and events make."""
-    return not name.endswith(_NOBODYS) and not name.startswith(_EVENTS)
 
 
 def tls_options(address: BrokerAddress) -> dict[str, Any] | None:
@@ -277,7 +270,7 @@ def explained(error: Exception, address: BrokerAddress) -> SourceError:
         reason = str(error) if isinstance(error, GaveUp) else "no answer in time"
         return SourceUnreachable(
             f"broker: RabbitMQ at {place}: {reason}: the server is frozen, overloaded or cut off; look at it, "
-            "not at the exporter"
+            f"not at the exporter (or at {address.setting}, if something else than RabbitMQ has that port)"
         )
     if isinstance(error, ssl.SSLError):
         return SourceUnreachable(

@@ -10,15 +10,19 @@ import pytest
 from kombu import Connection
 
 from airflow_obs.catalog import metrics
+from airflow_obs.sources import control_broker
 from airflow_obs.sources.redis import GRANTS
 from tests.airflow_schemas import SQLITE_SCHEMAS
+from tests.celery_workers import celery_worker
 from tests.conftest import NewDatabase
 from tests.eventually import eventually
 from tests.exporter_process import QUICK, Exporter, exporter
 from tests.redis_server import EXPORTER, SECRETS, RedisServer, redis_server
 
 TOKEN = "eyJhbGciOiJIUzUxMiJ9.live.token"
-POLICY = QUICK + "deployments: [{name: airflow, sources: {database: , broker: {control: false}}}]\n"
+PATIENT = QUICK.replace("workers: {interval: 1s, timeout: 1s}", "workers: {interval: 4s, timeout: 4s}")
+SITE = "deployments: [{{name: airflow, sources: {{database: , broker: {{control: {}}}}}}}]\n"
+WORKER = "celery@one"
 StartExporter = Callable[..., AbstractContextManager[Exporter]]
 
 
@@ -36,11 +40,11 @@ def start(new_database: NewDatabase, tmp_path: Path) -> StartExporter:
     database = new_database(SQLITE_SCHEMAS[-1]).url
 
     @contextmanager
-    def start(server: RedisServer, **variables: str) -> Iterator[Exporter]:
+    def start(server: RedisServer, *, control: bool = False, **variables: str) -> Iterator[Exporter]:
         settings = {"AIRFLOW_OBS_DB_URL": database, "AIRFLOW_OBS_BROKER_URL": server.exporter_url, **variables}
-        with exporter(tmp_path, settings, POLICY, (*SECRETS, TOKEN)) as running:
+        with exporter(tmp_path, settings, PATIENT + SITE.format(str(control).lower()), (*SECRETS, TOKEN)) as running:
             yield running
-        if server.process is not None:
+        if server.process is not None and not control:  # a worker keeps connections of its own
             eventually(lambda: server.sessions() == 0, "no connection stays")
 
     return start
@@ -81,6 +85,49 @@ def test_frozen(server: RedisServer, start: StartExporter) -> None:
         with server.frozen():
             down(running, "no answer in time: the server is frozen")
         recovered(running, held)
+
+
+def test_workers_are_asked_again_after_a_freeze_a_death_and_a_crowd(
+    server: RedisServer, start: StartExporter, tmp_path: Path
+) -> None:
+    control = " ".join(right for right in control_broker.GRANTS.split() if not right.startswith("~"))  # it has ~*
+    grants = f"{GRANTS} resetchannels {control}"
+    server.grant(grants)
+    with celery_worker(server.url(), WORKER, tmp_path, "other"), start(server, control=True) as running:
+        workers_are_back(running)
+        held = running.held()
+        with server.frozen():
+            silent(running)
+        workers_are_back(running)
+        server.kill()
+        silent(running)
+        running.until_said("Connection refused")
+        server.start()
+        server.grant(grants)  # nothing of it was on disk
+        workers_are_back(running)
+        server.client().config_set("maxclients", 1)
+        server.client().client_kill_filter(_type="normal", skipme=True)
+        silent(running)
+        running.until_said("max number of clients reached")
+        server.client().config_set("maxclients", 10_000)
+        workers_are_back(running)
+        eventually(lambda: not running.leaked_since(held), "nothing was leaked")
+
+
+def silent(running: Exporter) -> None:
+    """Nobody can ask workers, so nothing is said of them, not even that they are down."""
+    running.until_down("broker", "workers")
+    page = running.until_tried_again("workers", 2)
+    assert page.values(metrics.WORKER_UP.name) == page.values(metrics.WORKER_SUBSCRIBED.name) == []
+    running.until_well()
+
+
+def workers_are_back(running: Exporter) -> None:
+    """The worker answers with what it consumes from."""
+    running.until_well("broker", "workers")
+    running.until(
+        lambda page: page.values(metrics.WORKER_SUBSCRIBED.name, worker=WORKER, queue="other") == [1], "it consumes"
+    )
 
 
 def test_sigterm_while_it_is_frozen(server: RedisServer, start: StartExporter) -> None:
