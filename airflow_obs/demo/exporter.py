@@ -75,24 +75,24 @@ class Address:
         return True
 
 
-def choose(given: str | None) -> Address:
-    """The address given as HOST:PORT, or the first free one from the default on.
+def first_free() -> Address:
+    """The first address that is free, from the default on; ask late, for another demo may be starting as well."""
+    for port in range(DEFAULT_PORT, DEFAULT_PORT + PORTS):
+        if (address := Address(DEFAULT_HOST, port)).is_free():
+            return address
+    last = DEFAULT_PORT + PORTS - 1
+    raise UsageError(f"demo: no port from {DEFAULT_PORT} to {last} is free: give one with --web.listen-address")
 
-    Raises UsageError for an address that is malformed or taken.
-    """
-    if given is None:
-        for port in range(DEFAULT_PORT, DEFAULT_PORT + PORTS):
-            if (address := Address(DEFAULT_HOST, port)).is_free():
-                return address
-        last = DEFAULT_PORT + PORTS - 1
-        raise UsageError(f"demo: no port from {DEFAULT_PORT} to {last} is free: give one with --web.listen-address")
-    host, colon, port_text = given.rpartition(":")
+
+def given(text: str) -> Address:
+    """The address HOST:PORT. Raises UsageError when it is malformed or taken."""
+    host, colon, port_text = text.rpartition(":")
     if not (colon and port_text.isascii() and port_text.isdigit() and 0 < int(port_text) < 65536):
-        raise UsageError(f"--web.listen-address {given}: give HOST:PORT with a port from 1 to 65535")
+        raise UsageError(f"--web.listen-address {text}: give HOST:PORT with a port from 1 to 65535")
     address = Address(host.removeprefix("[").removesuffix("]"), int(port_text))
     if not address.is_free():
         raise UsageError(
-            f"--web.listen-address {given}: cannot listen there, the port is taken or not ours: give another"
+            f"--web.listen-address {text}: cannot listen there, the port is taken or not ours: give another"
         )
     return address
 

@@ -43,7 +43,7 @@ def run(
     """
     _check_extra()
     chosen = None if fault is None else faults.by_name(fault)
-    address = exporter.choose(listen_address)
+    given = None if listen_address is None else exporter.given(listen_address)
     with _stopping_quietly(), Keeper() as keeper:
         click.echo("starting PostgreSQL, Redis and an Airflow of a made-up company …")
         redis = Redis(keeper)
@@ -51,10 +51,11 @@ def run(
         server = postgres.start(keeper)
         redis.wait()
         world = World(server.connect, redis, utc_now(), seed)
+        address = given or exporter.first_free()
         exporter.start(keeper, server, redis, address)
         # Not sooner: the history is written by COPY, which cannot wait in this way.
         set_wait_callback(_wait)
-        if listen_address is None and address.port != exporter.DEFAULT_PORT:
+        if given is None and address.port != exporter.DEFAULT_PORT:
             click.echo(f"port {exporter.DEFAULT_PORT} is taken, so this is port {address.port}")
         click.echo(f"metrics: {address.url}/metrics")
         click.echo("Ctrl-C stops it all and leaves nothing behind")
