@@ -78,6 +78,7 @@ class BrokerState:
     clients: int | None
     blocked_clients: int | None
     redis: Redis | None = None
+    management_up: bool | None = None
 
 
 class Broker:
@@ -128,6 +129,7 @@ class Broker:
             (metrics.BROKER_UNACKED, broker.unacked),
             (metrics.BROKER_CLIENTS, broker.clients),
             (metrics.BROKER_BLOCKED_CLIENTS, broker.blocked_clients),
+            (metrics.BROKER_MANAGEMENT_UP, broker.management_up),
         ):
             if value is not None:
                 yield metric.sample(value)
@@ -202,6 +204,7 @@ def _rabbitmq(session: RabbitSession, known: Iterable[str]) -> BrokerState:
         unacked=sum(unacked) if unacked or server.nodes else None,
         clients=server.connections,
         blocked_clients=server.blocked_connections,
+        management_up=server.management_up,
     )
 
 

@@ -39,21 +39,20 @@ class Workers:
         self._clock = clock
         self._answered: dict[str, float] = {}
         self._started = SteadyMoments(STARTED_WITHIN)
-        self._expected: frozenset[str] = frozenset()
 
     def read(self, session: ControlSession | None) -> Fleet | None:
-        """None where there is no broker. A worker that was silent last time is not waited for."""
+        """None where there is no broker. One that was silent last time is waited for too: it may only be slow."""
         if session is None:
             return None
-        workers = session.workers(self._expected)
+        workers = session.workers(self._answered.keys())
         now = self._clock()
-        self._expected = frozenset(worker.name for worker in workers)
-        self._answered.update(dict.fromkeys(self._expected, now))
+        alive = {worker.name for worker in workers}
+        self._answered.update(dict.fromkeys(alive, now))
         for name in [name for name, moment in self._answered.items() if now - moment > self._policy.forget]:
             del self._answered[name]
             self._started.forget(name)
         self._queues.add(queue for worker in workers for queue in worker.queues or ())
-        return Fleet(workers, sorted(self._answered.keys() - self._expected), self._queues.all())
+        return Fleet(workers, sorted(self._answered.keys() - alive), self._queues.all())
 
     def samples(self, fleet: Fleet | None) -> Iterator[Reading]:
         if fleet is None:

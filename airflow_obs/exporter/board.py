@@ -76,6 +76,8 @@ class Board:
         self._finished: dict[str, float] = dict.fromkeys(self._jobs, clock())
         self._late: frozenset[str] = frozenset()
         self._said: dict[str, str] = {}
+        self._untold: set[str] = set()
+        """Whose failure was only logged for debugging."""
         self._process = ProcessCollector(registry=None)
         self._patience = {
             # A worker runs its collectors in turn, so each may have to wait for all the others.
@@ -124,6 +126,7 @@ class Board:
             for name in sorted(late - self._late):
                 log.warning("collector %s: late: no run has finished for %.0fs", name, now - self._finished[name])
                 self._said[f"collector {name}"] = "late"
+                self._untold.discard(f"collector {name}")
                 self._parts[name] = self._lasting.get(name, Page())
             self._late = late
             self._snapshot = self._published()
@@ -143,11 +146,12 @@ class Board:
             if run.bug:
                 log.error("%s: this is a bug of the exporter, please report it: %s", who, redact(run.bug))
             self._said[who] = run.error
+            (self._untold.add if known else self._untold.discard)(who)
         # A source that answers is up again, even if all it says is no.
         well = [source] * (run.source_up is True) + [collector] * run.succeeded
         for recovered in filter(self._said.__contains__, well):
             del self._said[recovered]
-            log.info("%s: recovered", recovered)
+            log.log(logging.DEBUG if recovered in self._untold else logging.INFO, "%s: recovered", recovered)
         for family, count in run.dropped.items():
             if family not in self._dropped:
                 log.warning("collector %s: %d series of %s dropped: more than max_series", run.collector, count, family)

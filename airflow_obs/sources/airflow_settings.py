@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import logging
 import re
+import threading
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ log = logging.getLogger(__name__)
 
 Environment = Mapping[str, str]
 
+_saying = threading.Lock()
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
@@ -25,7 +27,7 @@ def airflow_option(environment: Environment, section: str, option: str) -> str |
     try:
         return cfg_option(environment, section, option)
     except SourceNotConfigured as error:
-        _warn_once(str(error))
+        say_once(logging.WARNING, f"{error}; going on without it")
         return None
 
 
@@ -92,6 +94,12 @@ def read_secret(setting: str, path: str) -> str:
     return text
 
 
+def say_once(level: int, text: str) -> None:
+    """Log it the first time that it is said: settings are read anew all the time, and by several threads."""
+    with _saying:
+        _say(level, text)
+
+
 def _read_cfg(environment: Environment) -> configparser.ConfigParser | None:
     path = airflow_cfg(environment)
     try:
@@ -114,5 +122,5 @@ def _parsed(path: Path, _changed: int, _size: int) -> configparser.ConfigParser:
 
 
 @lru_cache(maxsize=16)
-def _warn_once(text: str) -> None:
-    log.warning("%s; going on without it", text)
+def _say(level: int, text: str) -> None:
+    log.log(level, "%s", text)

@@ -16,7 +16,8 @@ Command = tuple[str | int, ...]
 
 def is_task_queue(name: str) -> bool:
     """Whether a queue or exchange is for tasks: Celery's control protocol and its events have some of their own."""
-    return not (name.endswith("pidbox") or name.startswith("celeryev") or "#celeryev" in name)
+    of_control = name == "celery.pidbox" or name.endswith(".celery.pidbox")
+    return not (of_control or name == "celeryev" or name.startswith("celeryev."))
 
 
 class RedisSession(Protocol):
@@ -65,12 +66,16 @@ class RabbitNode:
 
 @dataclass(frozen=True)
 class RabbitServer:
-    """The whole broker. `version` is known either way; without the management API `nodes` is empty and the counts are None."""
+    """The whole broker. `version` is known either way; without the management API `nodes` is empty and the counts are None.
+
+    `management_up` is None where nobody told us of the management API.
+    """
 
     version: str
     nodes: tuple[RabbitNode, ...] = ()
     connections: int | None = None
     blocked_connections: int | None = None
+    management_up: bool | None = None
 
 
 class RabbitSession(Protocol):

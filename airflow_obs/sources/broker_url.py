@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from airflow_obs.errors import SourceNotConfigured
-from airflow_obs.sources.airflow_settings import (
-    Environment,
-    airflow_cfg,
-    airflow_option,
-    cfg_option,
-    our_host,
-    read_secret,
-    section_options,
-)
+from airflow_obs.sources.airflow_settings import Environment, airflow_option, say_once, section_options
+from airflow_obs.sources.broker_schemes import EXAMPLES, PORTS, RABBITMQ, SENTINEL, SOCKETS, unsupported
+from airflow_obs.sources.broker_settings import from_airflow, from_ours, our_setting
 from airflow_obs.sources.executors import Executors
-
-_PORTS = {
-    "redis": 6379,
-    "rediss": 6379,
-    "sentinel": 26379,
-    "amqp": 5672,
-    "pyamqp": 5672,
-    "librabbitmq": 5672,
-    "amqps": 5671,
-}
-_SOCKETS = ("unix", "redis+socket")
-_EXAMPLES = "redis://:<password>@host:6379/0 or amqp://user:<password>@host:5672/vhost"
 
 
 @dataclass(frozen=True)
@@ -93,10 +76,16 @@ def broker_address(executor: str | None = None, environment: Environment = os.en
     """
     celery = Executors.parsed(executor).celery if executor else None
     if celery is False:
+        if ours := our_setting(environment):
+            say_once(
+                logging.INFO,
+                f"broker: {ours} is not used, since the executor is {executor}, which has no Celery in it; if that is wrong, name "
+                "the executor in the policy (deployments: airflow: executor) or in AIRFLOW__CORE__EXECUTOR, else unset it",
+            )
         return None
-    found = _from_our_url(environment) or _from_our_parts(environment)
+    found = from_ours(environment)
     if found is None and (celery or not executor):
-        found = _from_airflow(environment)
+        found = from_airflow(environment)
     if found is None:
         if celery:
             raise SourceNotConfigured(
@@ -108,77 +97,34 @@ def broker_address(executor: str | None = None, environment: Environment = os.en
     return _address(*found, environment)
 
 
-def _from_our_url(environment: Environment) -> tuple[str, str] | None:
-    if path := environment.get("AIRFLOW_OBS_BROKER_URL_FILE"):
-        return read_secret("AIRFLOW_OBS_BROKER_URL_FILE", path), f"AIRFLOW_OBS_BROKER_URL_FILE ({path})"
-    if url := environment.get("AIRFLOW_OBS_BROKER_URL"):
-        return url, "AIRFLOW_OBS_BROKER_URL"
-    return None
-
-
-def _from_our_parts(environment: Environment) -> tuple[str, str] | None:
-    host = our_host(environment, "AIRFLOW_OBS_BROKER")
-    if not host:
-        return None
-    scheme = environment.get("AIRFLOW_OBS_BROKER_SCHEME") or "redis"
-    user = quote(environment.get("AIRFLOW_OBS_BROKER_USER") or "", safe="")
-    password = environment.get("AIRFLOW_OBS_BROKER_PASSWORD") or ""
-    if path := environment.get("AIRFLOW_OBS_BROKER_PASSWORD_FILE"):
-        password = read_secret("AIRFLOW_OBS_BROKER_PASSWORD_FILE", path)
-    login = f"{user}:{quote(password, safe='')}@" if user or password else ""
-    name = quote(environment.get("AIRFLOW_OBS_BROKER_NAME") or "", safe="")
-    setting = "AIRFLOW_OBS_BROKER_HOST and its companions"
-    if host.startswith("/"):
-        return f"redis+socket://{login}{host}" + (f"?virtual_host={name}" if name else ""), setting
-    port = environment.get("AIRFLOW_OBS_BROKER_PORT") or str(_PORTS.get(scheme, 6379))
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise SourceNotConfigured(f"broker: AIRFLOW_OBS_BROKER_PORT is {port!r}, not a port number (1 to 65535)")
-    hosts = [f"[{one}]" if ":" in one else one for one in host.split(",")]
-    return ";".join(f"{scheme}://{login}{one.strip()}:{port}/{name}" for one in hosts), setting
-
-
-def _from_airflow(environment: Environment) -> tuple[str, str] | None:
-    name, path = "AIRFLOW__CELERY__BROKER_URL", airflow_cfg(environment)
-    remedy = "which is Airflow's to resolve, not ours; give us the URL itself in AIRFLOW_OBS_BROKER_URL (or _URL_FILE)"
-    if url := environment.get(name):
-        return url, name
-    for suffix in ("_CMD", "_SECRET"):
-        if environment.get(name + suffix):
-            raise SourceNotConfigured(f"broker: the URL comes from {name}{suffix}, {remedy}")
-    if url := cfg_option(environment, "celery", "broker_url"):
-        return url, f"{path} [celery] broker_url"
-    for suffix in ("_cmd", "_secret"):
-        if cfg_option(environment, "celery", "broker_url" + suffix):
-            raise SourceNotConfigured(f"broker: {path} has [celery] broker_url{suffix}, {remedy}")
-    return None
-
-
 def _address(url: str, setting: str, environment: Environment) -> BrokerAddress:
     options = _transport_options(environment)
     result_backend = airflow_option(environment, "celery", "result_backend")
     parts = [_split(one.strip(), setting) for one in url.strip().split(";") if one.strip()]
-    scheme = parts[0].scheme if parts else ""
-    if scheme not in _PORTS and scheme not in _SOCKETS:
-        raise SourceNotConfigured(f"broker: {setting} {_unsupported(scheme)}")
-    first = parts[0]
+    if not parts:
+        raise SourceNotConfigured(f"broker: {setting} is empty: write a URL like {EXAMPLES}")
+    first, scheme = parts[0], parts[0].scheme
+    if scheme not in PORTS and scheme not in SOCKETS:
+        raise SourceNotConfigured(f"broker: {setting} is a URL of {unsupported(scheme)}")
+    _check_alike(parts, setting)
     user, password = (unquote(text) if text else None for text in (first.username, first.password))
     query = dict(parse_qsl(first.query))
-    if scheme in _SOCKETS:
+    if scheme in SOCKETS:
         number = query.get("virtual_host") or query.get("db") or "0"
         return BrokerAddress(
             "redis", url.strip(), setting, (), "/" + unquote(first.path).lstrip("/"), user, password,
             _number(number, setting), options=options, result_backend=result_backend,
         )  # fmt: skip
-    hosts = tuple((unquote(part.hostname or "localhost"), part.port or _PORTS[scheme]) for part in parts)
+    hosts = tuple(_places(parts))
     tls = _tls(scheme, query, environment)
     path = unquote(first.path[1:])
-    if "amqp" in scheme or scheme == "librabbitmq":
+    if scheme in RABBITMQ:
         return BrokerAddress(
             "rabbitmq", url.strip(), setting, hosts, None, user or "guest", password or "guest",
             query.get("virtual_host") or path or "/", tls, options=options, result_backend=result_backend,
         )  # fmt: skip
-    master = options.get("master_name") if scheme == "sentinel" else None
-    if scheme == "sentinel" and not master:
+    master = options.get("master_name") if scheme == SENTINEL else None
+    if scheme == SENTINEL and not master:
         raise SourceNotConfigured(
             f"broker: {setting} names sentinels, but no setting says which master they watch; set "
             "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__MASTER_NAME, as Airflow needs it too"
@@ -200,19 +146,50 @@ def _split(url: str, setting: str) -> SplitResult:
             raise ValueError("@")
     except ValueError:
         raise SourceNotConfigured(
-            f"broker: {setting} is not a broker URL; write it like {_EXAMPLES}, with special characters of the password "
+            f"broker: {setting} is not a broker URL; write it like {EXAMPLES}, with special characters of the password "
             "percent-encoded"
         ) from None
     return parts._replace(scheme=scheme.lower())
 
 
-def _unsupported(scheme: str) -> str:
-    # Only known names are repeated: what stands before :// may be anything, when people get it wrong.
-    known = (
-        scheme if scheme in {"sqs", "kafka", "confluentkafka", "filesystem", "memory", "gcpubsub", "mongodb"} else ""
-    )
-    what = f"is a URL of {known}, which is not supported" if known else "is a URL of a kind that is not supported"
-    return f"{what}: Redis (redis, rediss, redis+socket, unix, sentinel) and RabbitMQ (amqp, amqps, pyamqp) are"
+def _check_alike(parts: Sequence[SplitResult], setting: str) -> None:
+    """Raises SourceNotConfigured when a URL differs from the first one in more than its host and port.
+
+    Celery would go from one to the other with another login, scheme or vhost; to us they are nodes of one broker. What a URL
+    leaves out, Kombu takes from the one before it, but for the login; of sentinels, that too is the first one's.
+    """
+    first = parts[0]
+    for nth, part in enumerate(parts[1:], 2):
+        inherits = first.scheme == SENTINEL and part.username is None and part.password is None
+        for what, differs in (
+            ("scheme", part.scheme != first.scheme),
+            ("user or password", not inherits and _login(part) != _login(first)),
+            ("path (database or vhost)", bool(part.path[1:]) and _name(part) != _name(first)),
+            ("options after the ?", bool(part.query) and part.query != first.query),
+        ):
+            if differs:
+                raise SourceNotConfigured(
+                    f"broker: {setting}: URL {nth} of {len(parts)} differs from the first in its {what}; they are nodes of one "
+                    "broker, so write them alike but for host and port"
+                )
+
+
+def _login(part: SplitResult) -> tuple[str, ...]:
+    default = "guest" if part.scheme in RABBITMQ else ""
+    return tuple(unquote(text or "") or default for text in (part.username, part.password))
+
+
+def _name(part: SplitResult) -> str:
+    return unquote(part.path[1:]) or ("/" if part.scheme in RABBITMQ else "0")
+
+
+def _places(parts: Sequence[SplitResult]) -> Iterator[tuple[str, int]]:
+    """Host and port of each; a port that is left out is that of the URL before, as Kombu has it (but of sentinels)."""
+    port = PORTS[parts[0].scheme]
+    for part in parts:
+        yield unquote(part.hostname or "localhost"), part.port or port
+        if part.scheme != SENTINEL:
+            port = part.port or port
 
 
 def _number(text: str, setting: str) -> str:

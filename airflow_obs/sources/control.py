@@ -95,7 +95,7 @@ class _Heard:
 
     def complete(self, expected: Collection[str]) -> bool:
         """Whether everybody has said everything, as far as can be told, and nobody new has turned up lately."""
-        names = self.answers.keys() | set(expected)
+        names = self.answers.keys() | self.active.keys() | set(expected)
         said_all = all(len(self.answers.get(name, ())) == len(QUESTIONS) and name in self.active for name in names)
         now = time.monotonic()
         return bool(names) and said_all and now - self.newest >= QUIET and now - self.began >= BEAT

@@ -229,6 +229,10 @@ def explained(error: Exception, address: BrokerAddress) -> SourceError:
             f"workers: {what}: {text}: Celery's control protocol needs more than reading: grant it as the README says, or set "
             "sources.broker.control to false in the policy"
         )
+    if isinstance(error, ImportError):
+        return SourceError(
+            f"workers: {text}: the installation is incomplete: run pip install --force-reinstall airflow-obs"
+        )
     if not isinstance(error, RedisError | amqp.AMQPError | OSError) and not _of_kombu(error):
         # Its text may hold what came in.
         return SourceError(

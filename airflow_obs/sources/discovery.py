@@ -68,8 +68,9 @@ class AirflowSettings:
         return self._executor or airflow_option(self._environment, "core", "executor")
 
     def default_queue(self) -> str | None:
-        """The queue of tasks that name none; None where nobody says."""
-        return airflow_option(self._environment, "operators", "default_queue")
+        """The queue of tasks that name none: by default Airflow's own default where there is Celery, else None."""
+        named = airflow_option(self._environment, "operators", "default_queue")
+        return named or ("default" if self.celery() else None)
 
     def kubernetes_queue(self) -> str:
         """The queue that CeleryKubernetesExecutor keeps from Celery."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 _OF_AIRFLOW = "airflow."
 """Where the paths of Airflow's own executors begin, whatever the release."""
+_OF_CELERY = "airflow.providers.celery."
 
 
 @dataclass(frozen=True)
@@ -43,5 +44,6 @@ class Executors:
 
 
 def is_celery(executor: str) -> bool:
-    """Whether an executor hands tasks to Celery, by its name or path."""
-    return "celery" in executor.lower()
+    """Whether an executor hands tasks to Celery, by its name or path: Airflow's own, or a class called after them."""
+    name = executor.rpartition(".")[2].lower()
+    return executor.startswith(_OF_CELERY) or name.endswith(("celeryexecutor", "celerykubernetesexecutor"))

@@ -43,11 +43,14 @@ class _Session:
     _ask: Callable[[Callable[[], Any]], Any]
     _connection: amqp.Connection
     _listing: Callable[[], Listing | None]
+    _managed: bool
     kind: Literal["rabbitmq"] = field(default="rabbitmq", init=False)
 
     def queues(self, names: Collection[str]) -> list[RabbitQueue]:
         listing = self._listing()
-        found = {} if listing is None else dict(listing.queues)
+        listed = {} if listing is None else dict(listing.queues)
+        # Whatever somebody asks for is a queue of tasks, however it is called.
+        found = {name: queue for name, queue in listed.items() if name in names or is_task_queue(name)}
         # What the management API says of a queue may be seconds old, or missing where its statistics are switched off.
         wanted = set(names) | {name for name, queue in found.items() if queue is None}
         counted: list[RabbitQueue] = self._ask(lambda: [_count(self._connection, name) for name in sorted(wanted)])
@@ -57,14 +60,16 @@ class _Session:
             every[queue.name] = RabbitQueue(
                 queue.name, queue.messages, queue.consumers, known.unacked if known else None, queue.exists
             )
-        return sorted((queue for queue in every.values() if is_task_queue(queue.name)), key=lambda queue: queue.name)
+        return sorted(every.values(), key=lambda queue: queue.name)
 
     def server(self) -> RabbitServer:
         version = str(self._connection.server_properties.get("version", "unknown"))
         listing = self._listing()
         if listing is None:
-            return RabbitServer(version)
-        return RabbitServer(version, listing.nodes, listing.connections, listing.blocked_connections)
+            return RabbitServer(version, management_up=False if self._managed else None)
+        return RabbitServer(
+            version, listing.nodes, listing.connections, listing.blocked_connections, management_up=True
+        )
 
 
 class RabbitBroker:
@@ -95,7 +100,8 @@ class RabbitBroker:
                 listings.append(self._listing(until))
             return listings[0]
 
-        yield _Session(self._address, time.time(), lambda ask: self._bounded(ask, until), connection, listing)
+        managed = self._management is not None
+        yield _Session(self._address, time.time(), lambda ask: self._bounded(ask, until), connection, listing, managed)
 
     def close(self) -> None:
         connection, self._connection = self._connection, None

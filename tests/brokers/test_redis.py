@@ -112,6 +112,13 @@ def test_what_is_no_queue_of_tasks_is_left_out(server: RedisServer, celery: Brok
     assert celery.queues() == {"default": 0}
 
 
+def test_queues_of_tasks_with_unlucky_names(server: RedisServer, celery: BrokerReader) -> None:
+    names = ("celeryevents_proc", "pidbox", "team.pidbox")
+    for name in names:
+        push(server, name, 0)
+    assert celery.queues() == dict.fromkeys(names, 1)
+
+
 def test_queues_among_many_results(server: RedisServer, celery: BrokerReader) -> None:
     pipeline = server.client().pipeline(transaction=False)
     for index in range(100_000):

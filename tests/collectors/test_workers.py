@@ -133,7 +133,7 @@ def test_the_moment_of_its_start_does_not_wander() -> None:
     assert said(workers, Worker(ONE, started=1500.0)).one(metrics.WORKER_STARTED, ONE) == 1500
 
 
-def test_only_those_that_answered_last_time_are_waited_for() -> None:
+def test_whoever_answered_within_the_forget_window_is_waited_for() -> None:
     asked: list[Collection[str]] = []
     answers = [[Worker(ONE), Worker(TWO)], [Worker(TWO)], []]
 
@@ -141,7 +141,13 @@ def test_only_those_that_answered_last_time_are_waited_for() -> None:
         asked.append(sorted(expected))
         return answers[len(asked) - 1]
 
-    workers = Workers(POLICY, QueueNames())
+    now = 0.0
+    workers = Workers(POLICY, QueueNames(), lambda: now)
     for _ in answers:
         workers.read(ControlSession(ask))
-    assert asked == [[], [ONE, TWO], [TWO]]
+    assert asked == [[], [ONE, TWO], [ONE, TWO]]
+    now = POLICY.forget + 1
+    answers.extend([[Worker(TWO)], []])
+    workers.read(ControlSession(ask))
+    workers.read(ControlSession(ask))
+    assert asked[3:] == [[ONE, TWO], [TWO]]

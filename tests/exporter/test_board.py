@@ -266,3 +266,14 @@ def test_odd_label_value_does_not_spoil_the_board(exporter: Exporter) -> None:
     exporter.collectors["health"].answer = gives(odd)
     exporter.run()
     assert exporter.page.value(metrics.HEALTH_COMPONENT.name, component=r"\ud800\x00") == 1
+
+
+def test_failure_that_was_said_of_another_recovers_as_silently(
+    exporter: Exporter, said: pytest.LogCaptureFixture
+) -> None:
+    for name in ("pools", "task_instances"):
+        exporter.fail(name, SourceError("this is no Airflow"))
+    for name in ("pools", "task_instances"):
+        exporter.collectors[name].answer = gives()
+    exporter.run()
+    assert said.messages == ["collector pools: failed: this is no Airflow", "collector pools: recovered"]

@@ -30,6 +30,11 @@ Usage: airflow-obs exporter [OPTIONS]
     AIRFLOW_OBS_DB_HOST with _PORT, _USER, _PASSWORD or _PASSWORD_FILE, _NAME,
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN, AIRFLOW__CORE__SQL_ALCHEMY_CONN,
     $AIRFLOW_HOME/airflow.cfg
+  and so is Celery's broker:
+    AIRFLOW_OBS_BROKER_URL_FILE, AIRFLOW_OBS_BROKER_URL,
+    AIRFLOW_OBS_BROKER_HOST with _PORT, _USER, _PASSWORD or _PASSWORD_FILE,
+    _NAME, _SCHEME,
+    AIRFLOW__CELERY__BROKER_URL, $AIRFLOW_HOME/airflow.cfg
 
   Paths: /metrics, /-/healthy, /-/ready (every collector tried once), / (a page)
 

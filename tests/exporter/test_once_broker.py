@@ -12,6 +12,7 @@ from tests.airflow_schemas import SQLITE_SCHEMAS
 from tests.conftest import NewDatabase
 from tests.exporter.pages import Page
 from tests.exporter_process import airflow_obs
+from tests.rabbitmq_server import READER, rabbitmq_server
 from tests.redis_server import SECRETS, redis_server
 
 DOWN = {
@@ -49,6 +50,17 @@ def test_a_broker_that_is_down_costs_only_its_own(tmp_path: Path, new_database: 
     assert "cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
     assert not [secret for secret in (*SECRETS, "hunter2") if secret in done.stdout + done.stderr]
+
+
+def test_nothing_but_a_rabbitmq_shows_the_default_queue(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text("deployments: [{name: airflow, sources: {broker: {control: false}}}]\n")
+    with rabbitmq_server() as server:
+        with Connection(server.url()) as connection, connection.SimpleQueue("default") as queue:
+            queue.put("message")
+        url = {"AIRFLOW_OBS_BROKER_URL": server.url(READER)}
+        done = airflow_obs(tmp_path, "exporter", "--once", "--policy", "site.yaml", **url)
+    assert done.returncode == 0, done.stderr
+    assert Page(done.stdout).value(metrics.BROKER_MESSAGES.name, queue="default") == 1
 
 
 def test_nothing_but_a_broker_that_is_down(tmp_path: Path) -> None:

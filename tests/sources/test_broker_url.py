@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,9 @@ def test_the_first_setting_wins(home: Path) -> None:
         ("amqp://mq/%2Fceler%79", {"database": "/celery"}),
         ("amqps://mq/?ssl_ca_certs=/a", {"hosts": (("mq", 5671),), "tls": Tls("/a"), "database": "/"}),
         ("amqp://a/v;amqp://b/v", {"hosts": (("a", 5672), ("b", 5672)), "database": "v"}),
+        ("amqp://u:p@a:5673/v;amqp://u:p@b", {"hosts": (("a", 5673), ("b", 5673)), "user": "u", "database": "v"}),
+        ("amqp://a;amqp://guest:guest@b//", {"hosts": (("a", 5672), ("b", 5672)), "user": "guest", "database": "/"}),
+        ("redis://:p@a;redis://:p@b/0;", {"hosts": (("a", 6379), ("b", 6379)), "password": "p", "database": "0"}),
     ],
 )  # fmt: skip
 def test_every_spelling_that_celery_takes(home: Path, url: str, expected: dict[str, Any]) -> None:
@@ -148,7 +152,14 @@ def test_tls_as_airflow_sets_it(home: Path) -> None:
         ("hunter2://x", "of a kind that is not supported"),
         ("hunter2", "is not a broker URL"),
         ("", ""),
-        (";", "of a kind that is not supported"),
+        (";", "AIRFLOW_OBS_BROKER_URL is empty: write a URL like redis://"),
+        (" \n", "AIRFLOW_OBS_BROKER_URL is empty: write a URL like redis://"),
+        (
+            "rediss+socket:///hunter2",
+            "of rediss+socket, which Celery does not know: write redis+socket (a socket has no TLS)",
+        ),
+        ("valkey://:hunter2@h", "of valkey, which Celery does not know: write redis"),
+        ("redis+sentinel://:hunter2@h", "of redis+sentinel, which Celery does not know: write sentinel"),
         ("redis://:hunt/er2@h/0", "percent-encoded"),
         ("redis://:12/hunter2@h/0", "percent-encoded"),
         ("redis://:hunt?er2@h/0", "percent-encoded"),
@@ -179,12 +190,107 @@ def test_what_is_said_of_a_url_that_cannot_be_used(home: Path, url: str, said: s
         ({"AIRFLOW__CELERY__BROKER_URL_SECRET": "x"}, "AIRFLOW__CELERY__BROKER_URL_SECRET, which is Airflow's"),
         ({"AIRFLOW_OBS_BROKER_URL_FILE": "nowhere"}, "AIRFLOW_OBS_BROKER_URL_FILE: nowhere: No such file"),
         ({"AIRFLOW_OBS_BROKER_HOST": "h", "AIRFLOW_OBS_BROKER_PORT": "many"}, "PORT is 'many', not a port number"),
+        (
+            {"AIRFLOW_OBS_BROKER_HOST": "h", "AIRFLOW_OBS_BROKER_SCHEME": "sqs"},
+            "broker: AIRFLOW_OBS_BROKER_SCHEME is sqs, which is not supported: Redis",
+        ),
+        (
+            {"AIRFLOW_OBS_BROKER_HOST": "h", "AIRFLOW_OBS_BROKER_SCHEME": "valkey"},
+            "broker: AIRFLOW_OBS_BROKER_SCHEME is valkey, which Celery does not know: write redis",
+        ),
+        (
+            {"AIRFLOW_OBS_BROKER_HOST": "h", "AIRFLOW_OBS_BROKER_SCHEME": "unix"},
+            "AIRFLOW_OBS_BROKER_SCHEME is unix, so AIRFLOW_OBS_BROKER_HOST must be the path of a socket",
+        ),
+        (
+            {"AIRFLOW_OBS_BROKER_HOST": "/run/r.sock", "AIRFLOW_OBS_BROKER_SCHEME": "rediss"},
+            "AIRFLOW_OBS_BROKER_HOST is the path of a socket, but AIRFLOW_OBS_BROKER_SCHEME is rediss, which has none",
+        ),
     ],
 )
 def test_what_is_said_when_nothing_is_found(home: Path, settings: dict[str, str], said: str) -> None:
     with pytest.raises(SourceNotConfigured) as caught:
         address(home, **settings)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["h:6380", "a,b:6380", "[::1]:6380", "redis://h", "me:hunter2@h", "hunter2@h", "h/0", "a,", ",", "redis://:hunter2@h:6380/0"]
+)  # fmt: skip
+def test_a_host_is_told_where_the_rest_of_the_url_belongs(home: Path, host: str) -> None:
+    belongs = "the port belongs in AIRFLOW_OBS_BROKER_PORT, the scheme in _SCHEME, the login in _USER and _PASSWORD"
+    with pytest.raises(SourceNotConfigured, match="AIRFLOW_OBS_BROKER_HOST is not the name or address") as caught:
+        address(home, AIRFLOW_OBS_BROKER_HOST=host)
+    assert belongs in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "expected"),
+    [
+        ("AMQP", "h", ("rabbitmq", (("h", 5672),))),
+        ("amqps://", "h", ("rabbitmq", (("h", 5671),))),
+        ("redis", "[::1]", ("redis", (("::1", 6379),))),
+        ("redis", "redis_1.example.com , ::1", ("redis", (("redis_1.example.com", 6379), ("::1", 6379)))),
+    ],
+)
+def test_parts_as_people_write_them(home: Path, scheme: str, host: str, expected: tuple[object, ...]) -> None:
+    found = address(home, AIRFLOW_OBS_BROKER_SCHEME=scheme, AIRFLOW_OBS_BROKER_HOST=host)
+    assert (found.kind, found.hosts) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("redis://h1;amqp://h2", "URL 2 of 2 differs from the first in its scheme"),
+        ("redis://h1;rediss://h2", "URL 2 of 2 differs from the first in its scheme"),
+        ("amqp://u1:hunter2@h1/x;amqp://u2:hunter2@h2/x", "URL 2 of 2 differs from the first in its user or password"),
+        (
+            "amqp://u:hunter2@h1/x;amqp://u:hunter2@h2/x;amqp://u:er2@h3/x",
+            "URL 3 of 3 differs from the first in its user or password",
+        ),
+        ("amqp://u:hunter2@h1/x;amqp://h2/x", "URL 2 of 2 differs from the first in its user or password"),
+        ("redis://:hunter2@h1;redis://h2", "URL 2 of 2 differs from the first in its user or password"),
+        ("amqp://h1/hunter2;amqp://h2/er2", "URL 2 of 2 differs from the first in its path (database or vhost)"),
+        ("amqp://h1/hunter2;amqp://h2//", "URL 2 of 2 differs from the first in its path (database or vhost)"),
+        ("redis://h1;redis://h2/3", "URL 2 of 2 differs from the first in its path (database or vhost)"),
+        ("unix:///run/hunter2;unix:///run/er2", "URL 2 of 2 differs from the first in its path"),
+        ("rediss://h1;rediss://h2?ssl_cert_reqs=none", "URL 2 of 2 differs from the first in its options after the ?"),
+        ("sentinel://h1;sentinel://:hunter2@h2", "URL 2 of 2 differs from the first in its user or password"),
+        ("sentinel://:hunter2@h1/1;sentinel://:hunter2@h2/2", "URL 2 of 2 differs from the first in its path"),
+    ],
+)
+def test_urls_of_one_broker_differ_in_host_and_port_alone(home: Path, url: str, said: str) -> None:
+    master = {"AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__MASTER_NAME": "m"}
+    with pytest.raises(SourceNotConfigured, match="write them alike but for host and port") as caught:
+        ours(home, url, **master)
+    assert f"AIRFLOW_OBS_BROKER_URL: {said}" in str(caught.value)
+    assert "er2" not in str(caught.value)
+
+
+def test_variables_are_expanded_in_airflows_settings_as_airflow_does(home: Path) -> None:
+    cfg = "[celery]\nbroker_url = redis://:${PW}@$H/0\nresult_backend = redis://$H/1\nssl_active = True\nssl_cacert = $D/ca\n"
+    options = "[celery_broker_transport_options]\nglobal_keyprefix = ${D}:\n"
+    variables = {"PW": "word", "H": "here", "D": "dir"}
+    (home / "airflow.cfg").write_text(cfg + options)
+    found = address(home, **variables)
+    assert (found.hosts, found.password, found.result_backend) == ((("here", 6379),), "word", "redis://here/1")
+    assert (found.tls, found.options) == (Tls("dir/ca"), {"global_keyprefix": "dir:"})
+    assert found.url == "redis://:word@here/0"
+    in_environment = {
+        "AIRFLOW__CELERY__BROKER_URL": "amqp://u:${PW}@$H/$NOT_SET",
+        "AIRFLOW__CELERY__RESULT_BACKEND": "redis://${H}/2",
+        "AIRFLOW__CELERY__SSL_CACERT": "${D}/other",
+        "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__GLOBAL_KEYPREFIX": "$D",
+    }
+    found = address(home, **variables, **in_environment)
+    assert (found.kind, found.hosts, found.password) == ("rabbitmq", (("here", 5672),), "word")
+    assert (found.database, found.result_backend) == ("$NOT_SET", "redis://here/2")
+    assert (found.tls, found.options) == (Tls("dir/other"), {"global_keyprefix": "dir"})
+
+
+def test_variables_are_not_expanded_in_ours(home: Path) -> None:
+    assert ours(home, "redis://:${PW}@h/0", PW="word").password == "${PW}"
 
 
 def test_a_command_in_airflow_cfg(home: Path) -> None:
@@ -213,6 +319,24 @@ def test_which_settings_count_under_which_executor(
     (home / "airflow.cfg").write_text("[celery]\nbroker_url = redis://h\n")
     assert (broker_address(executor, environment) is not None) is airflows
     assert (broker_address(executor, {**environment, "AIRFLOW_OBS_BROKER_URL": "redis://h"}) is not None) is ours
+
+
+@pytest.mark.parametrize("name", ["AIRFLOW_OBS_BROKER_URL_FILE", "AIRFLOW_OBS_BROKER_URL", "AIRFLOW_OBS_BROKER_HOST"])
+def test_a_broker_that_is_named_in_vain_is_spoken_of_once(
+    home: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    airflows = {"AIRFLOW_HOME": str(home), "AIRFLOW__CELERY__BROKER_URL": "redis://:hunter2@h"}
+    executor = f"LocalExecutor,Named{name}"  # nothing else asks for it: what was said once is not said again
+    with caplog.at_level(logging.INFO):
+        assert broker_address(executor, airflows) is None
+        assert caplog.messages == []
+        for _ in range(3):
+            assert broker_address(executor, {**airflows, name: "redis://:hunter2@h"}) is None
+    [said] = caplog.messages
+    assert f"broker: {name} is not used, since the executor is {executor}" in said
+    assert "AIRFLOW__CORE__EXECUTOR" in said
+    assert "hunter2" not in said
+    assert [record.levelno for record in caplog.records] == [logging.INFO]
 
 
 def test_no_setting_speaks_of_a_broker(home: Path) -> None:

@@ -18,6 +18,7 @@ from airflow_obs.exporter.exposition import render
 from airflow_obs.policy import load
 from airflow_obs.sources.broker_url import broker_address
 from airflow_obs.sources.control import ControlSession, Worker, Workers
+from airflow_obs.sources.control_broker import explained
 from tests.celery_workers import TASK, app, celery_worker
 from tests.eventually import eventually
 from tests.exporter.pages import Page
@@ -112,3 +113,11 @@ def test_a_pool_of_processes(redis: RedisServer, tmp_path: Path) -> None:
         one = ask(redis, "celery@one")["celery@one"]
         assert (one.pool_size, one.prefetch, one.active, one.reserved) == (2, 4, 2, 2)
         assert one.queues == ("default", "highmem")
+
+
+def test_a_package_that_is_missing_is_not_blamed_on_the_broker(redis: RedisServer) -> None:
+    """Kombu's Redis transport imports what kombu itself does not require."""
+    address = broker_address(None, {"AIRFLOW_OBS_BROKER_URL": redis.url()})
+    assert address is not None
+    said = str(explained(ModuleNotFoundError("No module named 'packaging'"), address))
+    assert said.startswith("workers: No module named 'packaging': the installation is incomplete: run pip install")

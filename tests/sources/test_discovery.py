@@ -172,6 +172,25 @@ def test_whether_celery_runs_tasks(
     assert AirflowSettings(executor, {"AIRFLOW_HOME": str(home), **settings}).celery() is expected
 
 
+@pytest.mark.parametrize(
+    ("executor", "settings", "expected"),
+    [
+        ("CeleryExecutor", {}, "default"),
+        ("CeleryExecutor", {"AIRFLOW__OPERATORS__DEFAULT_QUEUE": "ours"}, "ours"),
+        (None, {"AIRFLOW_OBS_BROKER_URL": "amqp://h"}, "default"),
+        (None, {"AIRFLOW__CELERY__BROKER_URL": "amqp://h"}, "default"),
+        ("some.Executor", {"AIRFLOW_OBS_BROKER_HOST": "h"}, "default"),
+        ("some.Executor", {}, None),
+        ("LocalExecutor", {"AIRFLOW_OBS_BROKER_URL": "amqp://h"}, None),
+        (None, {}, None),
+    ],
+)
+def test_which_queue_is_the_default_one(
+    home: Path, executor: str | None, settings: dict[str, str], expected: str | None
+) -> None:
+    assert AirflowSettings(executor, {"AIRFLOW_HOME": str(home), **settings}).default_queue() == expected
+
+
 def test_where_the_health_endpoint_may_be(home: Path) -> None:
     here = {"AIRFLOW_HOME": str(home)}
     assert health_urls(here) == (["http://localhost:8080"], False)

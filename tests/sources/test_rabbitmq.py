@@ -116,7 +116,21 @@ def test_the_management_api_knows_unacked_messages_all_queues_and_nodes(server: 
     assert all((node.memory, node.memory_limit, node.disk_free, node.disk_free_limit))
     assert (node.memory_alarm, node.disk_alarm, told.blocked_connections) == (False, False, 0)
     assert told.connections
+    assert told.management_up is True
     assert node.started == later.nodes[0].started
+
+
+def test_a_queue_that_somebody_asks_for_is_one_of_tasks(server: Server, celery: amqp.Channel) -> None:
+    names = ("celeryevents_proc", "pidbox", "team.celery.pidbox")
+    for name in names:
+        celery.queue_declare(name, durable=True, auto_delete=False)
+    with closing(broker(server, MONITOR, management=True)) as one:
+        try:
+            eventually(lambda: set(names[:2]) < {queue.name for queue in read(one)[0]}, "those that may be are listed")
+            assert {queue.name for queue in read(one, names[2])[0]} >= set(names)
+        finally:
+            for name in names:
+                celery.queue_delete(name)
 
 
 @pytest.mark.usefixtures("celery")
@@ -125,7 +139,7 @@ def test_without_its_tag_the_queues_are_counted_all_the_same(server: Server, cap
         queues, told = read(one, "default")
         read(one, "default")
     assert queues == [RabbitQueue("default", 3, 0)]
-    assert told.nodes == ()
+    assert (told.nodes, told.management_up) == ((), False)
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["broker"]
     assert "rabbitmqctl set_user_tags reader monitoring" in caplog.text
     assert READER[1] not in caplog.text

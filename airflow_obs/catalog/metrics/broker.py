@@ -57,6 +57,10 @@ BROKER_ALARM = gauge(
 BROKER_NODE_UP = gauge(
     "broker", "broker_node_up", "1 if the node of the RabbitMQ cluster runs (with its management API only).", ("node",)
 )
+BROKER_MANAGEMENT_UP = gauge(
+    "broker", "broker_management_up",
+    "1 if RabbitMQ's management API answered when it was last asked; absent where the policy names none.",
+)  # fmt: skip
 BROKER_EVICTED = counter(
     "broker", "broker_evicted_keys_total",
     "Keys that Redis threw away because its memory was full: each may have been a whole queue.",
