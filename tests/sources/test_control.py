@@ -2,85 +2,26 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import amqp
-import psutil
 import pytest
-from celery import Celery
 
 from airflow_obs.errors import SourceError, SourceUnreachable
 from airflow_obs.sources.broker_url import broker_address
 from airflow_obs.sources.control import Worker, Workers
-from airflow_obs.sources.control_broker import ABANDONED, GRANTS
+from airflow_obs.sources.control_broker import GRANTS
 from tests.brokers.test_redis_sentinel import WORD, sentinel
-from tests.celery_workers import TASK, CeleryWorker, app, celery_worker
+from tests.celery_workers import TASK, app, celery_worker
 from tests.eventually import eventually
-from tests.rabbitmq_server import AIRFLOW, CONTROLLER, READER, VHOST, RabbitServer, rabbitmq_server
+from tests.rabbitmq_server import AIRFLOW, CONTROLLER, READER, VHOST, RabbitServer
 from tests.redis_server import EXPORTER, SECRETS, RedisServer, redis_server
+from tests.sources.fleet import NAMES, SHORT, Fleet, ask, source
 
-BUDGET = 10.0
-SHORT = 2.0
 TOKEN = "eyJ-a-live-token"
-NAMES = ("celery@one", "celery@two")
-
-
-@pytest.fixture(scope="module")
-def rabbitmq() -> Iterator[RabbitServer]:
-    with rabbitmq_server() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
-
-
-class Fleet:
-    """A broker of either kind, two workers on this host, and an app that speaks to them."""
-
-    def __init__(self, server: RedisServer | RabbitServer, workers: tuple[CeleryWorker, ...]) -> None:
-        self.server = server
-        self.url = server.url()
-        self.workers = workers
-
-    @contextmanager
-    def celery(self) -> Iterator[Celery]:
-        with app(self.url) as made:
-            yield made
-
-
-@pytest.fixture(scope="module", params=["redis", "rabbitmq"])
-def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    server = request.getfixturevalue(request.param)
-    folder = tmp_path_factory.mktemp(request.param)
-    with celery_worker(server.url(), NAMES[0], folder) as one, celery_worker(server.url(), NAMES[1], folder) as two:
-        yield Fleet(server, (one, two))
-
-
-def source(url: str, stop: threading.Event | None = None) -> Workers:
-    address = broker_address(None, {"AIRFLOW_OBS_BROKER_URL": url})
-    return Workers(lambda: address, stop)
-
-
-def ask(one: Workers, *expected: str, budget: float = BUDGET) -> dict[str, Worker]:
-    with one.session(budget) as session:
-        assert session is not None
-        return {worker.name: worker for worker in session.workers(expected)}
-
-
-def keys(server: RedisServer) -> dict[str, frozenset[str]]:
-    """Every set of bindings, every list, and who is in them."""
-    client = server.client()
-    sets = {name: frozenset(client.smembers(name)) for name in client.keys("*") if client.type(name) == "set"}
-    return sets | {name: frozenset() for name in client.keys("*") if client.type(name) == "list"}
 
 
 def test_two_workers_on_one_host_are_two(fleet: Fleet) -> None:
@@ -165,148 +106,12 @@ def test_a_broker_that_freezes_in_the_middle_of_a_call_is_no_silence_of_workers(
     eventually(lambda: tuple(ask(one, *NAMES)) == NAMES, "both answer again")
 
 
-@contextmanager
-def no_descriptor_is_left(one: Workers) -> Iterator[None]:
-    """Within, what is left to the garbage collector stays, and so would be seen at the end."""
-    with suppress(SourceError):
-        ask(one, budget=SHORT)  # the first call imports, and opens what the process keeps
-    gc.collect()
-    gc.disable()
-    before = descriptors()
-    try:
-        yield
-        eventually(lambda: descriptors() <= before, f"no more than {before} files are open")
-    finally:
-        gc.enable()
-
-
-def descriptors() -> int:
-    """Files that this process has open."""
-    return psutil.Process().num_fds()
-
-
-def test_no_descriptor_is_left_by_calls_that_succeed_or_meet_a_frozen_broker(fleet: Fleet) -> None:
-    one = source(fleet.url)
-    with no_descriptor_is_left(one):
-        for _ in range(3):
-            assert ask(one)
-        with fleet.server.frozen():
-            for _ in range(3):
-                with pytest.raises(SourceUnreachable, match="no answer in time"):
-                    ask(one, budget=SHORT)
-    eventually(lambda: tuple(ask(one, *NAMES)) == NAMES, "both answer again")
-
-
-@pytest.mark.parametrize(
-    "url", ["redis://localhost:1/0", "sentinel://localhost:1;sentinel://localhost:2", "amqp://localhost:1"]
-)
-def test_no_descriptor_is_left_where_nobody_is(url: str) -> None:
-    address = broker_address(None, {
-        "AIRFLOW_OBS_BROKER_URL": url, "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__MASTER_NAME": "celery",
-    })  # fmt: skip
-    one = Workers(lambda: address)
-    with no_descriptor_is_left(one):
-        for _ in range(10):
-            with pytest.raises(SourceUnreachable):
-                ask(one, budget=SHORT)
-
-
-def test_no_descriptor_is_left_where_a_password_is_wrong(redis: RedisServer, rabbitmq: RabbitServer) -> None:
-    for url in (redis.url(password="wrong"), rabbitmq.url((AIRFLOW[0], "wrong"))):
-        one = source(url)
-        with no_descriptor_is_left(one):
-            for _ in range(3):
-                with pytest.raises(SourceUnreachable):
-                    ask(one, budget=SHORT)
-
-
-def test_what_killed_exporters_left_is_removed_and_what_others_use_is_not(redis: RedisServer, tmp_path: Path) -> None:
-    client = redis.client()
-    client.flushall()
-    with celery_worker(redis.url(), "celery@alone", tmp_path):
-        before = keys(redis)
-        one = source(redis.url())
-        during: list[dict[str, frozenset[str]]] = []
-
-        def look() -> None:
-            def more() -> bool:
-                now = keys(redis)
-                return sum(map(len, now.values())) >= sum(map(len, before.values())) + 4
-
-            eventually(more, "it listens to replies and to heartbeats")
-            during.append(keys(redis))
-
-        looker = threading.Thread(target=look)
-        looker.start()
-        ask(one, "celery@gone")
-        looker.join()
-        others = {name: members - before.get(name, frozenset()) for name, members in during[0].items()}
-        made = {member.split("-")[2] for members in others.values() for member in members}
-        assert len(made) == 1
-        long_ago = str(int(made.pop()) - int(ABANDONED) - 60)
-        for name, members in others.items():
-            for member in members:
-                parts = member.split("-")
-                old = member.replace(f"airflow-obs-{parts[2]}-", f"airflow-obs-{long_ago}-")
-                client.sadd(name, member, old, f"airflow-obs-{long_ago}-x\x06\x16\x06\x16precious")
-                if "reply" in old:
-                    client.rpush(old.rpartition("\x16")[2], "an answer")
-        client.rpush("precious", "a task")
-        ask(one, "celery@alone")
-        left = keys(redis)
-    assert left.pop("precious") == frozenset()
-    stray = f"airflow-obs-{long_ago}-x\x06\x16\x06\x16precious"
-    assert {name: left[name] - {stray} for name in left} == {
-        name: before.get(name, frozenset()) | others.get(name, frozenset()) for name in before.keys() | others.keys()
-    }
-
-
 def test_stop_ends_the_waiting(fleet: Fleet) -> None:
     stop = threading.Event()
     with fleet.server.frozen():
         threading.Timer(0.5, stop.set).start()
         with pytest.raises(SourceUnreachable, match="the exporter is stopping"):
             ask(source(fleet.url, stop), budget=30.0)
-
-
-def test_stop_in_the_middle_of_a_call_leaves_nothing_in_redis(redis: RedisServer, tmp_path: Path) -> None:
-    redis.client().flushall()
-    with celery_worker(redis.url(), "celery@alone", tmp_path):
-        before = keys(redis)
-        stop = threading.Event()
-
-        def stop_in_the_middle() -> None:
-            eventually(lambda: keys(redis).keys() > before.keys(), "it listens")
-            stop.set()
-
-        stopper = threading.Thread(target=stop_in_the_middle)
-        stopper.start()
-        with pytest.raises(SourceUnreachable, match="the exporter is stopping"):
-            ask(source(redis.url(), stop), "celery@gone", budget=30.0)
-        stopper.join()
-        assert keys(redis) == before
-
-
-def test_nothing_is_left_in_redis(redis: RedisServer, tmp_path: Path) -> None:
-    redis.client().flushall()
-    with celery_worker(redis.url(), "celery@alone", tmp_path):
-        before = keys(redis)
-        one = source(redis.url())
-        assert tuple(ask(one)) == ("celery@alone",)
-        assert keys(redis) == before
-        with redis.frozen(), pytest.raises(SourceUnreachable):
-            ask(one, budget=SHORT)
-        assert tuple(ask(one)) == ("celery@alone",)
-        assert keys(redis) == before
-
-
-def test_nothing_is_left_in_rabbitmq(rabbitmq: RabbitServer, tmp_path: Path) -> None:
-    with celery_worker(rabbitmq.url(), "celery@alone", tmp_path):
-        one = source(rabbitmq.url(CONTROLLER))
-        ask(one)  # the first of all makes the exchange for replies, which stays, as it does after any `celery inspect`
-        before = rabbitmq.queues(), rabbitmq.bindings()
-        assert "celery@alone" in ask(one)
-        assert (rabbitmq.queues(), rabbitmq.bindings()) == before
 
 
 def test_messages_that_workers_hold_are_not_given_out_again(redis: RedisServer, tmp_path: Path) -> None:
