@@ -42,6 +42,8 @@ SETTINGS_3 = {
     "AIRFLOW__API__WORKERS": "1",
     "AIRFLOW__API__HOST": "127.0.0.1",
     "AIRFLOW__API_AUTH__JWT_SECRET": "e2e" * 22,
+    # A task fails that is not answered in time: the default of 5 s is too short for a busy machine.
+    "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
 }
 PUBLIC_IS_ADMIN = 'AUTH_ROLE_PUBLIC = "Admin"\n'
