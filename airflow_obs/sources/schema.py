@@ -92,13 +92,18 @@ class Schema:
 
 
 def read(connection: sa.Connection, schema_name: str | None) -> Schema:
-    """Read the shape of the database behind `connection`; SourceError when it is not Airflow's."""
+    """Read the shape of the database behind `connection`; SourceError when it is not Airflow's.
+
+    Its revision is read first: when a migration ends while we read, the next session sees that it has changed, and reads anew.
+    """
     postgresql = connection.dialect.name == "postgresql"
+    known = connection.execute(_POSTGRESQL_REVISED if postgresql else _SQLITE_REVISED).scalar()
+    before = revision(connection) if known else ""
     columns, indexed = _postgresql(connection) if postgresql else _reflected(sa.inspect(connection), schema_name)
     for needed in ("alembic_version", "dag_run"):
         if needed not in columns:
             raise SourceError(_not_airflows(connection, needed))
-    return Schema(columns, frozenset(indexed), revision(connection))
+    return Schema(columns, frozenset(indexed), before)
 
 
 def _not_airflows(connection: sa.Connection, needed: str) -> str:
@@ -154,6 +159,8 @@ def _postgresql(connection: sa.Connection) -> tuple[Columns, set[tuple[str, str]
     return columns, {(table, column) for table, column in connection.execute(_POSTGRESQL_INDEXES)}
 
 
+_POSTGRESQL_REVISED = sa.text("SELECT pg_catalog.to_regclass('alembic_version')")
+_SQLITE_REVISED = sa.text("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
 _POSTGRESQL_COLUMNS = sa.text("""
     SELECT c.relname, a.attname, a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype)
     FROM pg_catalog.pg_class c

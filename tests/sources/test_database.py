@@ -112,3 +112,24 @@ def test_an_option_that_libpq_does_not_know() -> None:
 )
 def test_what_is_blanked(text: str, secret: str | None, shown: str) -> None:
     assert redact(text, secret) == shown
+
+
+def test_a_migration_that_ends_while_the_schema_is_read_is_seen_by_the_next_session(new_database: NewDatabase) -> None:
+    db = new_database(NEWEST)
+    db.execute("ALTER TABLE slot_pool RENAME TO slot_pool_old")
+    pending = ["UPDATE alembic_version SET version_num = 'upgraded'", "ALTER TABLE slot_pool_old RENAME TO slot_pool"]
+
+    def migrate(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        while pending and "pg_attribute" in statement:
+            db.execute(pending.pop())
+
+    sa.event.listen(sa.Engine, "after_cursor_execute", migrate)
+    try:
+        with closing(source(db.url)) as database:
+            with database.session(BUDGET) as session:
+                assert not pending
+                assert not session.schema.has("slot_pool")
+            with database.session(BUDGET) as session:
+                assert (session.schema.has("slot_pool"), session.schema.revision) == (True, "upgraded")
+    finally:
+        sa.event.remove(sa.Engine, "after_cursor_execute", migrate)
