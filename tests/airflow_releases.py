@@ -47,7 +47,10 @@ RELEASES = {
         AirflowRelease("2.4.3", "3.10", "2022-11-18", "e07f49787c9d"),
         AirflowRelease("2.7.1", "3.11", "2023-09-10", "405de8318b3a"),
         AirflowRelease("2.10.5", "3.11", "2025-02-14", "5f2621c13b39"),
+        AirflowRelease("2.11.2", "3.11", "2026-04-15", "5f2621c13b39"),
         AirflowRelease("3.0.2", "3.11", "2025-06-14", "29ce7909c52b"),
+        AirflowRelease("3.1.8", "3.11", "2026-04-01", "509b94a1042d"),
+        AirflowRelease("3.2.2", "3.11", "2026-07-15", "1d6611b6ab7c"),
         AirflowRelease("3.3.2", "3.11", "2026-11-21", "d2f4e1b3c5a7"),
         AirflowRelease("3.4.0b2", "3.11", "2026-11-21", "9cffe90fa0c0", prerelease=True),
     )

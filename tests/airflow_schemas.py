@@ -41,3 +41,15 @@ class Schema:
 POSTGRESQL_SCHEMAS = [Schema(Kind.POSTGRESQL, release) for release in RELEASES.values()]
 SQLITE_SCHEMAS = [Schema(Kind.SQLITE, release) for release in RELEASES.values() if release.version not in NOT_ON_SQLITE]
 SCHEMAS = [*POSTGRESQL_SCHEMAS, *SQLITE_SCHEMAS]
+"""Every schema there is a file of."""
+
+SAME_AS = {"2.11.2": "2.10.5"}
+"""Releases without a migration between them: tests/test_schemas.py holds their files together, and one stands for both."""
+NOT_TWICE = {"3.1.8", "3.2.2"}
+"""What they bring is tested on PostgreSQL; how SQLite is asked, their neighbours tell."""
+DISTINCT_POSTGRESQL_SCHEMAS = [schema for schema in POSTGRESQL_SCHEMAS if schema.release.version not in SAME_AS]
+DISTINCT_SQLITE_SCHEMAS = [
+    schema for schema in SQLITE_SCHEMAS if schema.release.version not in SAME_AS.keys() | NOT_TWICE
+]
+DISTINCT_SCHEMAS = [*DISTINCT_POSTGRESQL_SCHEMAS, *DISTINCT_SQLITE_SCHEMAS]
+"""Those that the tests of the collectors run on: each shows what no other does."""

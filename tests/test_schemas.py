@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from tests import states
 from tests.airflow_database import AirflowDatabase, engine_for
-from tests.airflow_schemas import DEMO_VERSION, POSTGRESQL_SCHEMAS, SCHEMAS, Kind, Schema
+from tests.airflow_releases import RELEASES
+from tests.airflow_schemas import DEMO_VERSION, POSTGRESQL_SCHEMAS, SAME_AS, SCHEMAS, Kind, Schema
 from tests.conftest import NewDatabase
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -54,7 +55,18 @@ def test_file_of_each_schema_says_whose_it_is(schema: Schema) -> None:
     assert first_line.startswith(f"-- Airflow {schema.release.version} on {schema.kind}, ")
 
 
-def test_schema_has_the_head_of_its_release_and_what_a_new_airflow_has(airflow_db: AirflowDatabase) -> None:
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize(("later", "earlier"), SAME_AS.items())
+def test_releases_that_share_tests_share_their_schema(kind: Kind, later: str, earlier: str) -> None:
+    texts = [Schema(kind, RELEASES[version]).file.read_text().partition("\n")[2] for version in (later, earlier)]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=str)
+def test_schema_has_the_head_of_its_release_and_what_a_new_airflow_has(
+    schema: Schema, new_database: NewDatabase
+) -> None:
+    airflow_db = new_database(schema)
     assert airflow_db.execute("SELECT version_num FROM alembic_version") == [(airflow_db.release.alembic_head,)]
     assert airflow_db.execute("SELECT pool, slots FROM slot_pool") == [("default_pool", 128)]
     assert airflow_db.execute("SELECT id FROM log_template ORDER BY id")[0] == (1,)
