@@ -1,5 +1,6 @@
 """What a site chooses: the policy's model, its default, and the loader that words every problem."""
 
+from airflow_obs.policy.dags import DagsPolicy
 from airflow_obs.policy.loader import default_text, load, loads
 from airflow_obs.policy.model import (
     AirflowFacts,
@@ -11,11 +12,13 @@ from airflow_obs.policy.model import (
     Deployment,
     HealthSource,
     JobsPolicy,
+    OutcomesPolicy,
     Policy,
     Replicas,
     Sources,
     WorkersPolicy,
 )
+from airflow_obs.policy.retention import Retention
 from airflow_obs.policy.schema import json_schema
 
 __all__ = [
@@ -24,12 +27,15 @@ __all__ = [
     "CollectorPolicy",
     "Collectors",
     "DagRunsPolicy",
+    "DagsPolicy",
     "DatabaseSource",
     "Deployment",
     "HealthSource",
     "JobsPolicy",
+    "OutcomesPolicy",
     "Policy",
     "Replicas",
+    "Retention",
     "Sources",
     "WorkersPolicy",
     "default_text",

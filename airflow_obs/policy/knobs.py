@@ -13,6 +13,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from airflow_obs.policy import durations
 
+_ONE_OF = re.compile(r"\[!?+(\]?+[^\]]*)\]")
+"""`[ab]` in a glob, and what stands inside; a `]` that comes first closes nothing."""
+
 
 @dataclass(frozen=True)
 class FromFile:
@@ -97,7 +100,7 @@ class Flag:
 
     def _check(self, value: object) -> bool:
         if not isinstance(value, bool):
-            raise refused("write true or false, without quotes")
+            raise refused("write true or false")
         return value
 
 
@@ -130,6 +133,36 @@ class Text:
         if not isinstance(value, str) or not re.fullmatch(self._whole(), value):
             near = difflib.get_close_matches(value, self.words, 1) if isinstance(value, str) else []
             raise refused(f"must be {self.what}" + (f"; did you mean {near[0]}?" if near else ""))
+        return value
+
+
+@dataclass(frozen=True)
+class Glob:
+    """Metadata of a text that is a shell pattern over DAG ids: `*` any text, `?` any character, `[ab]` one of these."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^[^\s^$|()\\+{},]{1,250}$"}
+
+    def _check(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise refused('write a pattern of DAG ids, in quotes, such as "payments.*"')
+        if not 1 <= len(value) <= 250:
+            raise refused("a pattern of DAG ids has 1 to 250 characters")
+        if re.search(r"[\^$|()\\+{}]", value):
+            text = "a pattern of DAG ids is a glob, not a regular expression: `*` stands for any text, `?` for any character"
+            raise refused(f"{text}, `[ab]` for one of these")
+        if re.search(r"[\s,]", value):
+            raise refused("no DAG id holds a space or a comma: make each pattern an item of its own")
+        if "[" in re.sub(_ONE_OF, "", value):
+            raise refused("`[` without `]`, or with nothing between them: write it as in `team_[ab].*`")
+        if any(low > high for inside in re.findall(_ONE_OF, value) for low, high in re.findall("(.)-(.)", inside)):
+            text = (
+                "a range between `[` and `]` runs backwards, so that it holds nothing: begin with the lesser character"
+            )
+            raise refused(f"{text}, as in `[a-z]`")
         return value
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from airflow_obs.errors import UsageError
+from airflow_obs.policy.dags import SERIES, DagsPolicy
 from airflow_obs.policy.durations import text_of
 from airflow_obs.policy.knobs import Count, Duration, Flag, FromFile, HttpUrl, Text, refused
+from airflow_obs.policy.retention import Retention
+from airflow_obs.policy.strict import Strict as _Knobs
 
 _EXECUTORS = tuple(f"{kind}Executor" for kind in (
     "Celery", "Kubernetes", "Local", "Sequential", "CeleryKubernetes", "LocalKubernetes",
@@ -61,15 +64,6 @@ _BROKER_SECRETS = (
     "the broker's address and password never live in the policy: set AIRFLOW_OBS_BROKER_URL or AIRFLOW_OBS_BROKER_URL_FILE "
     "in the environment, and remove this"
 )
-
-
-class _Knobs(BaseModel):
-    """Unknown keys are errors, and nothing changes after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    elsewhere: ClassVar[tuple[frozenset[str], str]] = (frozenset(), "")
-    """Keys that people expect in this mapping but that live elsewhere, and where."""
 
 
 class AirflowFacts(_Knobs):
@@ -239,6 +233,36 @@ class DagRunsPolicy(CollectorPolicy):
     )
 
 
+class StuckTasksPolicy(CollectorPolicy):
+    """How the collector of stuck task instances runs."""
+
+    alive_within: Annotated[float, Duration("1s", "1h")] = Field(
+        description="A scheduler whose heartbeat is older is dead, and its tasks are orphans."
+    )
+    heartbeat_overdue_after: Annotated[float, Duration("10s", "1h")] = Field(
+        description="A running task's heartbeat is overdue after this; Airflow fails the task after 5m (or as it is configured)."
+    )
+
+
+class TriggersPolicy(CollectorPolicy):
+    """How the collector of triggers runs."""
+
+    alive_within: Annotated[float, Duration("1s", "1h")] = Field(
+        description="A triggerer whose heartbeat is older is dead; as [triggerer] triggerer_health_check_threshold."
+    )
+    overdue_after: Annotated[float, Duration("1s", "1d")] = Field(
+        description="A deferred task is overdue when its trigger timed out longer ago than this."
+    )
+
+
+class OutcomesPolicy(CollectorPolicy):
+    """How the collector of outcomes runs."""
+
+    max_followed: Annotated[int, Count(1_000, 1_000_000)] = Field(
+        description="Most unfinished task instances followed one by one; the largest runs beyond are counted when they end."
+    )
+
+
 class WorkersPolicy(CollectorPolicy):
     """How the collector of Celery's workers runs."""
 
@@ -255,6 +279,21 @@ class Collectors(_Knobs):
     dag_runs: DagRunsPolicy = Field(description="Unfinished dag runs and overdue DAGs.")
     dag_processing: CollectorPolicy = Field(description="Import errors and how long each DAG file takes to parse.")
     pools: CollectorPolicy = Field(description="Slots of each pool.")
+    outcomes: OutcomesPolicy = Field(description="How task instances and dag runs ended, and how long they took.")
+    dags: CollectorPolicy = Field(description="Per DAG: its newest runs, its next one, its owner and tags.")
+    assets: CollectorPolicy = Field(description="Updates of assets that wait to start a DAG.")
+    deadlines: CollectorPolicy = Field(description="Deadlines, SLA misses, and callbacks that wait.")
+    bundles: CollectorPolicy = Field(
+        description="When bundles were refreshed, and how many versions of DAGs come of them."
+    )
+    locks: CollectorPolicy = Field(description="Locks on Airflow's tables, and who waits for whom.")
+    vacuum: CollectorPolicy = Field(description="When busy tables were vacuumed, and what keeps vacuum from its work.")
+    replication: CollectorPolicy = Field(description="Replication slots, and how far behind replicas are.")
+    clean_up: CollectorPolicy = Field(description="What `airflow db clean` should have deleted.")
+    task_events: CollectorPolicy = Field(description="What the scheduler logs about tasks that went astray.")
+    stuck_tasks: StuckTasksPolicy = Field(description="Task instances that nobody works on.")
+    starvation: CollectorPolicy = Field(description="Task instances and dag runs that wait, by what holds them.")
+    triggers: TriggersPolicy = Field(description="Triggers, and the deferred tasks that wait for them.")
     database: CollectorPolicy = Field(description="The database server: connections, locks, long transactions.")
     tables: CollectorPolicy = Field(description="Size, rows and oldest row of each table.")
     health: CollectorPolicy = Field(description="What Airflow's health endpoint says.")
@@ -276,6 +315,10 @@ class Policy(_Knobs):
         json_schema_extra={"minItems": 1},
     )
     collectors: Collectors = Field(description="How each collector reads its source.")
+    dags: DagsPolicy = Field(DagsPolicy(), validate_default=True, description="Which DAGs have series of their own.")
+    retention: Retention = Field(
+        Retention(), description="How long Airflow's rows should be kept, which shows whether anybody cleans up."
+    )
 
     elsewhere = _SECRET_KEYS - {"name", "database"}, _SECRETS
 
@@ -286,6 +329,18 @@ class Policy(_Knobs):
         if not deployments:
             raise refused("the list is empty: write at least one item, or remove the key")
         return deployments
+
+    @field_validator("dags")
+    @classmethod
+    def _none_cut(cls, dags: DagsPolicy, info: ValidationInfo) -> DagsPolicy:
+        collectors = info.data.get("collectors")
+        if collectors is not None and dags.top * SERIES > (most := collectors.dags.max_series):
+            text = (
+                f"{dags.top} DAGs (dags.top) have up to {dags.top * SERIES} series of one metric, and "
+                f"collectors.dags.max_series is {most}: lower the one or raise the other"
+            )
+            raise refused(text, ("collectors", "dags", "max_series"), ("dags", "top"))
+        return dags
 
     def deployment(self, name: str | None = None) -> Deployment:
         """The deployment called `name`, or the only one for None; raises UsageError naming those that there are."""

@@ -33,13 +33,19 @@ def test_values() -> None:
     assert policy.deployments == (Deployment(),)
     collectors = policy.collectors
     assert {name: knobs.interval for name, knobs in collectors.by_name().items()} == {
-        "jobs": 15, "task_instances": 15, "dag_runs": 15, "dag_processing": 30, "pools": 15, "database": 15,
+        "jobs": 15, "task_instances": 15, "dag_runs": 15, "dag_processing": 30, "pools": 15, "outcomes": 15,
+        "dags": 30, "assets": 30, "deadlines": 30, "bundles": 60, "locks": 15, "vacuum": 60, "replication": 30,
+        "clean_up": 300, "task_events": 15, "stuck_tasks": 30, "starvation": 30, "triggers": 30, "database": 15,
         "tables": 60, "health": 15, "broker": 15, "workers": 60,
     }  # fmt: skip
     assert {knobs.timeout for knobs in collectors.by_name().values()} == {5.0, 10.0}
     assert (collectors.tables.timeout, collectors.jobs.alive_within, collectors.jobs.forget) == (10, 30, 3600)
     assert all(knobs.enabled for knobs in collectors.by_name().values())
-    assert {name for name, knobs in collectors.by_name().items() if knobs.max_series != 2_000} == {"dag_processing"}
+    assert {name for name, knobs in collectors.by_name().items() if knobs.max_series != 2_000} == {
+        "dag_processing",
+        "dags",
+        "outcomes",
+    }
 
 
 def test_a_copy_of_the_default_is_the_default(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ MISTAKES = {
     ),
     "yes is a text in YAML 1.2": (
         "%YAML 1.1\n---\ncollectors: {health: {enabled: no}}",
-        "3:32: collectors.health.enabled: write true or false, without quotes",
+        "3:32: collectors.health.enabled: write true or false",
     ),
     "version that YAML takes for a number": (
         "deployments:\n- airflow: {version: 2.10}",
@@ -171,6 +171,20 @@ MISTAKES = {
             "lower the timeout or raise the interval"
         ),
     ),
+    "more DAGs than the default max_series": (
+        "dags: {top: 5001}",
+        (
+            "1:13: dags.top: 5001 DAGs (dags.top) have up to 10002 series of one metric, and "
+            "collectors.dags.max_series is 10000: lower the one or raise the other"
+        ),
+    ),
+    "max_series below the default number of DAGs": (
+        "collectors: {dags: {max_series: 999}}",
+        (
+            "1:33: collectors.dags.max_series: 500 DAGs (dags.top) have up to 1000 series of one metric, and "
+            "collectors.dags.max_series is 999: lower the one or raise the other"
+        ),
+    ),
     "value left out": (
         "collectors:\n  jobs:\n    timeout:\n    interval: 15s",
         "3:5: collectors.jobs.timeout: write a duration from 100ms to 5m, such as 30s",
@@ -258,5 +272,7 @@ def test_escapes_beyond_unicode(complaints: Complaints) -> None:
     assert complaints('deployments: "\\UFFFFFFFF"') == [
         "site.yaml:1:1: not valid YAML: what follows here cannot be read"
     ]
-    with pytest.raises(PolicyError, match=r"1:1: unknown key: known here are collectors, deployments$"):
+    with pytest.raises(
+        PolicyError, match=r"1:1: unknown key: known here are collectors, dags, deployments, retention$"
+    ):
         loads('"\\ud800": 1', "site.yaml")
