@@ -5,6 +5,7 @@ AirflowObsError
 ├── UsageError           a flag or setting cannot be used (exit 2)
 └── SourceError          something outside did not answer as it should
     ├── SourceUnreachable    no answer at all: the other collectors of that source need not try
+    ├── SourceLacks          it has no such table or column: costs what is made of it
     └── SourceNotConfigured  nobody said where it is
 """
 
@@ -63,6 +64,10 @@ class SourceError(AirflowObsError):
 
 class SourceUnreachable(SourceError):
     """A source gave no answer at all (refused, frozen, unknown host, wrong password)."""
+
+
+class SourceLacks(SourceError):
+    """The metadata database has no such table or column."""
 
 
 class SourceNotConfigured(SourceError):

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -19,10 +19,12 @@ from psycopg2 import errors as pg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from airflow_obs.errors import SourceError, SourceUnreachable
+from airflow_obs.sources import identity as identities
 from airflow_obs.sources import schema as schemas
 from airflow_obs.sources.database_errors import SchemaChanged, explain
 from airflow_obs.sources.deadline import DeadlineExceeded, deadline
 from airflow_obs.sources.discovery import Found
+from airflow_obs.sources.grants import RUN_GRANTS
 from airflow_obs.sources.schema import Schema
 
 log = logging.getLogger(__name__)
@@ -32,20 +34,36 @@ LOCK_TIMEOUT = 0.25
 """Seconds to wait for a lock: a reader only ever waits behind ACCESS EXCLUSIVE, and then it had better not queue up."""
 GRACE = 0.5
 """Seconds that the server is given to say that it gave up, before the client gives up on the server."""
+SCHEMA_AGE = 60.0
+"""Seconds after which the schema is read again: Celery makes its tables, and an owner grants, without a new revision."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """One read-only transaction. `now` is this host's clock, as Airflow's own health checks use theirs."""
+    """One read-only transaction. `now` is this host's clock, as Airflow's own health checks use theirs.
+
+    `identity` names the database: another one has another, as far as sources/identity.py can tell.
+    """
 
     connection: sa.Connection
     schema: Schema
     now: datetime
+    identity: str
+    missed: set[tuple[str, str]] = field(default_factory=set)
+    """(table, column) pairs that a collector did without, since our role may not read them."""
+    gone: set[Any] = field(default_factory=set)
+    """Rows that collectors, in this session or before, last said were gone, so that the next one need not say it again."""
 
     @property
     def kind(self) -> str:
         """ "postgresql" or "sqlite"."""
         return self.connection.dialect.name
+
+    def may_read(self, table: str, *columns: str) -> bool:
+        """Whether our role may read these columns of the table, so that a collector can do without; the log says what it lacks."""
+        lacking = self.schema.withheld & {(table, column) for column in columns}
+        self.missed.update(lacking)
+        return not lacking
 
     def rows(self, statement: sa.Executable) -> Sequence[Any]:
         """Every row of `statement`; SourceError when the database refuses or takes too long."""
@@ -81,6 +99,7 @@ class Database:
         find: Callable[[], Found],
         find_schema: Callable[[], str | None] = lambda: None,
         stop: threading.Event | None = None,
+        schema_age: float = SCHEMA_AGE,
     ) -> None:
         self._find = find
         self._find_schema = find_schema
@@ -90,6 +109,12 @@ class Database:
         self._secret: str | None = None
         self._found: Found | None = None
         self._schema: Schema | None = None
+        self._question: str | None = None
+        self._identity: str | None = None
+        self._schema_age = schema_age
+        self._schema_read = 0.0
+        self._said_missed: set[tuple[str, str]] = set()
+        self._gone: set[Any] = set()
 
     @contextmanager
     def session(self, budget: float) -> Iterator[Session]:
@@ -100,9 +125,12 @@ class Database:
         begun = False
         try:
             with deadline(budget + GRACE, self._stop), (self._engine or self._connect()).connect() as connection:
-                session = Session(connection, self._begin(connection, budget), datetime.now(UTC))
+                identity = self._begin(connection, budget)
+                schema = self._read_schema(connection, identity)
+                session = Session(connection, schema, datetime.now(UTC), identity, gone=self._gone)
                 begun = True
                 yield session
+                self._say(session.missed)
         except SourceError:
             if self._schema is None:
                 self.close()
@@ -116,13 +144,21 @@ class Database:
         if timed_out and begun and not (self._stop and self._stop.is_set()):
             # The server answered us, then took too long: if it is frozen, the next collector will find that out.
             refusal = SourceError(f"database: its queries took more than the timeout of {budget:g}s together")
-        if self._schema is None or timed_out or isinstance(refusal, SourceUnreachable | SchemaChanged):
+        # Before it has begun only what we chose to ask at connect can be denied: another server may answer by now.
+        denied = not begun and isinstance(getattr(error, "orig", error), pg.InsufficientPrivilege)
+        if self._schema is None or timed_out or denied or isinstance(refusal, SourceUnreachable | SchemaChanged):
             self.close()
         return refusal
 
+    def _say(self, missed: set[tuple[str, str]]) -> None:
+        if news := sorted(missed - self._said_missed):
+            named = ", ".join(f"{table}.{column}" for table, column in news)
+            log.warning("database: our role may not read %s: what is made of it is left out; %s", named, RUN_GRANTS)
+            self._said_missed.update(news)
+
     def close(self) -> None:
         """Close the connection and forget the schema; the next session starts anew."""
-        engine, self._engine, self._schema = self._engine, None, None
+        engine, self._engine, self._schema, self._question = self._engine, None, None, None
         if engine is not None:
             with suppress(SQLAlchemyError, psycopg2.Error, sqlite3.Error):
                 engine.dispose()
@@ -161,17 +197,37 @@ class Database:
         self._found = found
         return self._engine
 
-    def _begin(self, connection: sa.Connection, budget: float) -> Schema:
-        """Bind the limits to this transaction alone (PgBouncer in transaction mode keeps no session state); see the schema."""
+    def _begin(self, connection: sa.Connection, budget: float) -> str:
+        """Bind the limits to this transaction alone (PgBouncer in transaction mode keeps no session state).
+
+        Returns the identity of the database.
+        """
         if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("; ".join(self._limits(connection.dialect, budget)))
-        else:
-            until = time.monotonic() + budget
-            handle = connection.connection.driver_connection
-            assert isinstance(handle, sqlite3.Connection)  # noqa: S101 (for the type checker)
-            handle.set_progress_handler(lambda: time.monotonic() > until, 10_000)
-        if self._schema is None or schemas.revision(connection) != self._schema.revision:
+            limits = "; ".join(self._limits(connection.dialect, budget))
+            if self._question is None:
+                connection.exec_driver_sql(limits)
+                self._question = identities.question(connection)
+            return str(connection.exec_driver_sql(f"{limits}; {self._question}").scalar())
+        until = time.monotonic() + budget
+        handle = connection.connection.driver_connection
+        assert isinstance(handle, sqlite3.Connection)  # noqa: S101 (for the type checker)
+        handle.set_progress_handler(lambda: time.monotonic() > until, 10_000)
+        return identities.of_file(str(connection.engine.url.database))
+
+    def _read_schema(self, connection: sa.Connection, identity: str) -> Schema:
+        """As it was read before, unless it has changed, is old, or is another database's."""
+        if self._identity not in {None, identity}:
+            log.warning("database: another one answers than before; counters go on from what it holds now")
+            self._schema = None
+        self._identity = identity
+        if (
+            self._schema is None
+            or schemas.revision(connection) != self._schema.revision
+            or time.monotonic() - self._schema_read > self._schema_age
+        ):
             self._schema = schemas.read(connection, self._schema_name)
+            self._schema_read = time.monotonic()
+            self._said_missed &= self._schema.withheld
         return self._schema
 
     def _limits(self, dialect: sa.Dialect, budget: float) -> Iterator[str]:

@@ -13,10 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from airflow_obs.errors import SourceError, SourceUnreachable, redact
 from airflow_obs.sources.deadline import DeadlineExceeded
 from airflow_obs.sources.discovery import Found
+from airflow_obs.sources.grants import RUN_GRANTS
 
 _SERVER_GONE = ("08", "28", "3D", "53300", "57P")
 """Beginnings of the SQLSTATEs that mean that there is no server for us (PostgreSQL manual, appendix A)."""
-GRANTS = "exporters/postgresql/grants.sql"
 
 
 class SchemaChanged(SourceError):
@@ -79,7 +79,7 @@ def _place(found: Found | None) -> str:
 def _grant(text: str) -> str:
     found = re.search(r"(?:table|relation|view) (\S+)", text)
     what = f"`GRANT SELECT (column, …) ON {found[1]} TO` the exporter's role" if found else "grant what is missing"
-    return f"run {GRANTS} again as the owner of Airflow's tables (needed after every `airflow db migrate`), or {what}"
+    return f"{RUN_GRANTS}, or {what}"
 
 
 def _explained_sqlite(text: str, where: str, budget: float) -> SourceError:

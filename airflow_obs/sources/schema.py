@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
 
-from airflow_obs.errors import SourceError
+from airflow_obs.errors import SourceError, SourceLacks
 
 
 class Moment(sa.TypeDecorator[datetime]):
@@ -54,7 +54,7 @@ class _Columns:
 
     def of(self, name: str) -> sa.ColumnClause[Any]:
         if not self.has(name):
-            raise SourceError(
+            raise SourceLacks(
                 f"database: table {self._clause.name} has no column {name}; is a migration half done, or this Airflow newer "
                 "than we know?"
             )
@@ -72,20 +72,24 @@ class Schema:
     """The shape of one metadata database.
 
     `columns`: table → column → SQL type (moments as `Moment`); `indexed`: (table, column) pairs that are the first column
-    of a full index or primary key, so that their ends are found without a scan; `revision`: the alembic head.
+    of a full index or primary key, so that their ends are found without a scan; `revision`: the alembic head; `withheld`:
+    (table, column) pairs that our role may not read. They are in `columns` too: taken for absent, a query would be made as for
+    another release, and count wrong in silence, where PostgreSQL's refusal says what to grant.
     """
 
     columns: Columns
     indexed: frozenset[tuple[str, str]]
     revision: str
+    withheld: frozenset[tuple[str, str]] = frozenset()
 
-    def has(self, table: str, column: str | None = None) -> bool:
-        return table in self.columns and (column is None or column in self.columns[table])
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether the table is there, with all of these columns."""
+        return table in self.columns and all(column in self.columns[table] for column in columns)
 
     def table(self, name: str) -> Table:
         """The table with the columns it really has; SourceError when this database has no such table."""
         if name not in self.columns:
-            raise SourceError(
+            raise SourceLacks(
                 f"database: it has no table {name} (schema revision {self.revision}); is a migration half done?"
             )
         return Table(name, sa.table(name, *(sa.column(column, kind) for column, kind in self.columns[name].items())))
@@ -99,11 +103,15 @@ def read(connection: sa.Connection, schema_name: str | None) -> Schema:
     postgresql = connection.dialect.name == "postgresql"
     known = connection.execute(_POSTGRESQL_REVISED if postgresql else _SQLITE_REVISED).scalar()
     before = revision(connection) if known else ""
-    columns, indexed = _postgresql(connection) if postgresql else _reflected(sa.inspect(connection), schema_name)
+    withheld: set[tuple[str, str]] = set()
+    if postgresql:
+        columns, indexed, withheld = _postgresql(connection)
+    else:
+        columns, indexed = _reflected(sa.inspect(connection), schema_name)
     for needed in ("alembic_version", "dag_run"):
         if needed not in columns:
             raise SourceError(_not_airflows(connection, needed))
-    return Schema(columns, frozenset(indexed), before)
+    return Schema(columns, frozenset(indexed), before, frozenset(withheld))
 
 
 def _not_airflows(connection: sa.Connection, needed: str) -> str:
@@ -117,7 +125,8 @@ def _not_airflows(connection: sa.Connection, needed: str) -> str:
     if not may_use:
         return (
             f"database: Airflow's tables are in the schema {schema_name}, which our role may not use; run "
-            f"exporters/postgresql/grants.sql, or `GRANT USAGE ON SCHEMA {schema_name} TO` the exporter's role"
+            f"`airflow-obs grants | PGOPTIONS='-c search_path={schema_name}' psql …` as the owner of Airflow's tables, or "
+            f"`GRANT USAGE ON SCHEMA {schema_name} TO` the exporter's role"
         )
     return (
         f"database: the schema {ours or 'of our role'} has no table {needed}, but {schema_name} has Airflow's: say "
@@ -151,18 +160,22 @@ def _reflected(inspector: sa.Inspector, schema_name: str | None) -> tuple[Column
     return columns, indexed
 
 
-def _postgresql(connection: sa.Connection) -> tuple[Columns, set[tuple[str, str]]]:
+def _postgresql(connection: sa.Connection) -> tuple[Columns, set[tuple[str, str]], set[tuple[str, str]]]:
     """SQLAlchemy's own reflection would wait for a lock on any table, even one that nobody wants to read."""
     columns: dict[str, dict[str, sa.types.TypeEngine[Any]]] = {}
-    for table, column, is_moment in connection.execute(_POSTGRESQL_COLUMNS):
+    withheld: set[tuple[str, str]] = set()
+    for table, column, is_moment, may_read in connection.execute(_POSTGRESQL_COLUMNS):
         columns.setdefault(table, {})[column] = Moment() if is_moment else sa.types.NullType()
-    return columns, {(table, column) for table, column in connection.execute(_POSTGRESQL_INDEXES)}
+        if may_read is False:  # NULL is a table that was dropped while we looked
+            withheld.add((table, column))
+    return columns, {(table, column) for table, column in connection.execute(_POSTGRESQL_INDEXES)}, withheld
 
 
 _POSTGRESQL_REVISED = sa.text("SELECT pg_catalog.to_regclass('alembic_version')")
 _SQLITE_REVISED = sa.text("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
 _POSTGRESQL_COLUMNS = sa.text("""
-    SELECT c.relname, a.attname, a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype)
+    SELECT c.relname, a.attname, a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype),
+           pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')
     FROM pg_catalog.pg_class c
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

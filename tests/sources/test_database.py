@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from airflow_obs.errors import SourceError, SourceUnreachable, redact
-from airflow_obs.sources.database import Database
+from airflow_obs.sources.database import SCHEMA_AGE, Database
 from airflow_obs.sources.discovery import Found
 from tests.airflow_database import GRANTS, AirflowDatabase
 from tests.airflow_schemas import POSTGRESQL_SCHEMAS, SQLITE_SCHEMAS
@@ -18,9 +18,9 @@ BUDGET = 5.0
 NEWEST = POSTGRESQL_SCHEMAS[-2]
 
 
-def source(url: str, schema: str | None = None) -> Database:
+def source(url: str, schema: str | None = None, age: float = SCHEMA_AGE) -> Database:
     found = Found(sa.make_url(url.replace("postgresql://", "postgresql+psycopg2://")), "the test")
-    return Database(lambda: found, lambda: schema)
+    return Database(lambda: found, lambda: schema, schema_age=age)
 
 
 def refusal(database: Database) -> str:
@@ -133,3 +133,37 @@ def test_a_migration_that_ends_while_the_schema_is_read_is_seen_by_the_next_sess
                 assert (session.schema.has("slot_pool"), session.schema.revision) == (True, "upgraded")
     finally:
         sa.event.remove(sa.Engine, "after_cursor_execute", migrate)
+
+
+def test_tables_and_rights_that_change_without_a_migration_are_seen_in_time(new_database: NewDatabase) -> None:
+    db = new_database(NEWEST)
+    with closing(source(db.exporter_url)) as lasting, closing(source(db.exporter_url, age=0.0)) as renewed:
+        for database in (lasting, renewed):
+            with database.session(BUDGET) as session:
+                assert not session.schema.has("celery_taskmeta")
+                assert session.may_read("log", "id", "dttm")
+        db.execute("CREATE TABLE celery_taskmeta (id integer PRIMARY KEY)")
+        db.execute("REVOKE SELECT (dttm) ON log FROM airflow_obs")
+        with lasting.session(BUDGET) as session:  # it costs a look at the catalogue, which is not for every session
+            assert not session.schema.has("celery_taskmeta")
+        with renewed.session(BUDGET) as session:
+            assert session.schema.has("celery_taskmeta", "id")
+            assert not session.may_read("celery_taskmeta", "id")
+            assert (session.may_read("log", "id"), session.may_read("log", "id", "dttm")) == (True, False)
+            assert session.missed == {("celery_taskmeta", "id"), ("log", "dttm")}
+        db.execute("GRANT SELECT ON celery_taskmeta TO airflow_obs")
+        with renewed.session(BUDGET) as session:
+            assert session.may_read("celery_taskmeta", "id")
+
+
+def test_a_right_that_is_lost_again_is_said_again(new_database: NewDatabase, caplog: pytest.LogCaptureFixture) -> None:
+    db = new_database(NEWEST)
+    with closing(source(db.exporter_url, age=0.0)) as database:
+        for right in ("REVOKE SELECT (dttm) ON log FROM", "GRANT SELECT (dttm) ON log TO") * 2:
+            db.execute(f"{right} airflow_obs")
+            for _ in range(2):
+                with database.session(BUDGET) as session:
+                    assert session.may_read("log", "dttm") == right.startswith("GRANT")
+    assert [message[: message.index(":", 9)] for message in caplog.messages] == [
+        "database: our role may not read log.dttm"
+    ] * 2
