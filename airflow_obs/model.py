@@ -27,7 +27,9 @@ class Metric:
     """One metric family: its full name, its labels and what it means.
 
     `labels` are on every sample; `optional` ones only where the source has them. `buckets` (upper bounds, ascending,
-    without +Inf) belong to distributions. `collector` names who feeds it ("exporter" for the exporter itself).
+    without +Inf) belong to distributions. `collector` names who feeds it ("exporter" for the exporter itself). `since` is the
+    first release of Airflow that has what it reads ("3.1"), None for all that we know, and `until` the last one ("2.11"), None for
+    no end; `shows` names the failure modes of `catalog.failures` that it shows, by id, first the one that it shows best.
     Raises ValueError at import for a name that breaks the naming rules (https://prometheus.io/docs/practices/naming/).
     """
 
@@ -38,6 +40,9 @@ class Metric:
     labels: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    shows: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         wrong = [
@@ -82,6 +87,19 @@ class Metric:
         if unknown := set(given) - set(self.labels) - set(self.optional):
             raise ValueError(f"metric {self.name}: it has no label {', '.join(sorted(unknown))}")
         return tuple((name, given[name]) for name in self.labels + self.optional if name in given)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One way in which an Airflow in production fails.
+
+    `seen_in` names the sources whose answers show it (database, broker, workers, health), or "exporter" when it is the exporter
+    that cannot see; empty when only others know (Kubernetes, StatsD, logs).
+    """
+
+    id: str
+    name: str
+    seen_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+OLDEST_RELEASE = "2.4"
+"""The oldest Airflow that we read."""
+
 UNFINISHED_STATES = (
     "scheduled",
     "queued",
@@ -20,10 +23,23 @@ UNFINISHED_STATES = (
 
 UNFINISHED_RUN_STATES = ("queued", "running")
 
+FINISHED_STATES = ("success", "failed", "skipped", "upstream_failed", "removed")
+"""States in which a task instance stays unless somebody clears it."""
+
+FINISHED_RUN_STATES = ("success", "failed")
+
+BACKFILL_RUN_TYPE = "backfill"
+"""The dag_run.run_type of runs for the past, for which being late means nothing."""
+
 NO_STATE = "none"
 
 JOB_TYPES = ("SchedulerJob", "TriggererJob", "DagProcessorJob")
 """Long-lived jobs. 2.x has a LocalTaskJob row per task try beside them, and no row for workers in any release."""
+
+REQUEUED_EVENT = "stuck in queued reschedule"
+
+SCHEDULER_EVENTS = (REQUEUED_EVENT, "stuck in queued tries exceeded", "heartbeat timeout", "state mismatch")
+"""Values of log.event that only the scheduler writes, from 2.10 on (airflow.jobs.scheduler_job_runner of each release)."""
 
 REVISIONS: tuple[tuple[str, str], ...] = (
     ("2.0.0", "e959f08ac86c"),
@@ -91,11 +107,39 @@ RECENCY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("task_reschedule", "start_date"),
     ("trigger", "created_date"),
     ("xcom", "timestamp"),
+    ("xcom_v1", "timestamp"),
+    ("xcom_v2", "timestamp"),
 )
 """(table, column): the moment by which `airflow db clean` judges a row's age (airflow.utils.db_cleanup of each release).
 
 `session` is left out: its expiry lies in the future, so it tells nothing about clean-up.
 """
 
+CLEANED_TABLES = frozenset({
+    "asset_event", "callback_request", "celery_taskmeta", "celery_tasksetmeta", "dataset_event", "deadline", "job", "log",
+    "sla_miss", "task_fail", "task_instance", "task_instance_history", "task_reschedule", "xcom",
+    "xcom_v1", "xcom_v2",
+})  # fmt: skip
+"""Of these, the tables in which `airflow db clean` leaves no row that is older than it was told.
+
+Not dag_run and dag_version (the last of each DAG is kept, and versions in use), nor callback, dag, import_error and trigger,
+whose old rows may be alive.
+"""
+
 ARCHIVE_PREFIX = "_airflow_deleted__"
 """Name prefix of the copies that `airflow db clean` keeps (without --skip-archive), or leaves behind when it fails."""
+
+BUSY_TABLES = (
+    "celery_taskmeta", "dag", "dag_run", "job", "log", "rendered_task_instance_fields", "serialized_dag", "slot_pool",
+    "task_instance", "task_instance_history", "task_reschedule", "trigger", "xcom", "xcom_v2",
+)  # fmt: skip
+"""Tables that Airflow writes to all the time, where vacuum matters."""
+
+WAITING_CALLBACK_STATES = ("pending", "queued", "running")
+"""States of a callback that somebody should be running (airflow.utils.state.CallbackState).
+
+Beside them: `scheduled`, whose deadline has not passed, and none for what the dag processor is to run.
+"""
+
+DEADLINE_CALLBACK_STATES = ("queued", "running", "success", "failed")
+"""States of the callback of a deadline that was missed, where 3.1 keeps them with the deadline; none before it is missed."""

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from airflow_obs.catalog.metrics.exporter import *
 from airflow_obs.catalog.metrics.scheduling import *
+from airflow_obs.catalog.metrics.outcomes import *
+from airflow_obs.catalog.metrics.task_events import *
+from airflow_obs.catalog.metrics.stuck_tasks import *
+from airflow_obs.catalog.metrics.starvation import *
+from airflow_obs.catalog.metrics.triggers import *
 from airflow_obs.catalog.metrics.dags import *
+from airflow_obs.catalog.metrics.assets import *
+from airflow_obs.catalog.metrics.deadlines import *
+from airflow_obs.catalog.metrics.bundles import *
+from airflow_obs.catalog.metrics.server import *
+from airflow_obs.catalog.metrics.clean_up import *
 from airflow_obs.catalog.metrics.database import *
 from airflow_obs.catalog.metrics.health import *
 from airflow_obs.catalog.metrics.broker import *

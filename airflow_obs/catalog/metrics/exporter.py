@@ -11,6 +11,7 @@ BUILD_INFO = info(
 COLLECTOR_SUCCESS = gauge(
     "exporter", "collector_success",
     "1 if the collector's newest run succeeded and is not late; nothing to report is success.", ("collector",),
+    shows=("X5",),
 )  # fmt: skip
 COLLECTOR_DURATION = gauge(
     "exporter", "collector_duration_seconds", "Duration of the collector's newest run.", ("collector",)
@@ -18,17 +19,20 @@ COLLECTOR_DURATION = gauge(
 COLLECTOR_LAST_SUCCESS = gauge(
     "exporter", "collector_last_success_timestamp_seconds",
     "Moment of the collector's newest success; 0 if it never succeeded since the exporter started.", ("collector",),
+    shows=("X5",),
 )  # fmt: skip
 COLLECTOR_FAILURES = counter(
-    "exporter", "collector_failures_total", "Runs of the collector that failed.", ("collector",)
+    "exporter", "collector_failures_total", "Runs of the collector that failed.", ("collector",), shows=("X5",)
 )
 SOURCE_UP = gauge(
     "exporter", "source_up",
     "1 if the source (database, health, broker, workers) answered when it was last asked; absent for one that nobody told us of.",
     ("source",),
+    shows=("D1", "X5"),
 )  # fmt: skip
 SERIES_DROPPED = counter(
     "exporter", "series_dropped_total",
     "Series left out because their family reached the collector's max_series, counted in every run.",
     ("family",),
+    shows=("X5",),
 )  # fmt: skip

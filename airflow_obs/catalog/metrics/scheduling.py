@@ -13,10 +13,21 @@ JOB_HEARTBEAT = gauge(
     "jobs", "job_heartbeat_timestamp_seconds",
     "Moment of the newest heartbeat of each scheduler, triggerer and dag processor seen within the forget window, dead or alive.",
     ("job_type", "hostname"),
+    shows=("S1", "G3", "R1"),
 )  # fmt: skip
 JOBS_ALIVE = gauge(
-    "jobs", "jobs_alive", "Jobs that are running with a heartbeat younger than alive_within.", ("job_type",)
+    "jobs",
+    "jobs_alive",
+    "Jobs that are running with a heartbeat younger than alive_within.",
+    ("job_type",),
+    shows=("S1", "G3", "R1"),
 )
+JOB_CLOCK_AHEAD = gauge(
+    "jobs", "job_clock_ahead_seconds",
+    "How far its newest heartbeat lies in the database's future, at least: above 0 the clock of its host is ahead.",
+    ("job_type", "hostname"),
+    shows=("X2",),
+)  # fmt: skip
 
 # -- task instances ----------------------------------------------------------------------------------------------------
 
@@ -24,52 +35,68 @@ TASK_INSTANCES = gauge(
     "task_instances", "task_instances",
     "Unfinished task instances; state `none` is an instance not yet scheduled.",
     ("state", "queue", "pool"), ("executor",),
+    shows=("T1", "S5"),
 )  # fmt: skip
 TASK_INSTANCES_OLDEST = gauge(
     "task_instances", "task_instances_oldest_timestamp_seconds",
-    "Since when the instance that is longest in this state (queued or scheduled) has been in it.", ("state", "queue"),
+    "Since when the instance that is longest in this state (queued, scheduled or running) has been in it.", ("state", "queue"),
+    shows=("T1", "S5"),
 )  # fmt: skip
 CELERY_TASK_INSTANCES = gauge(
     "task_instances", "celery_task_instances",
     "Queued and running task instances for which Celery's broker should hold a message, by queue; what it lacks is lost.",
     ("state", "queue"),
+    shows=("C5",),
 )  # fmt: skip
 TASK_QUEUE_WAIT = gauge_histogram(
     "task_instances", "task_queue_wait_seconds",
     "How long the task instances that are queued now have been waiting; rises and falls, so never take its rate().",
     WAIT_BUCKETS, ("queue",),
+    shows=("T1",),
 )  # fmt: skip
 
 # -- dag runs ----------------------------------------------------------------------------------------------------------
 
-DAG_RUNS = gauge("dag_runs", "dag_runs", "Unfinished dag runs.", ("state", "run_type"))
+DAG_RUNS = gauge("dag_runs", "dag_runs", "Unfinished dag runs.", ("state", "run_type"), shows=("P3",))
 DAG_RUNS_OLDEST = gauge(
     "dag_runs", "dag_runs_oldest_timestamp_seconds",
     "When the oldest dag run in this state entered it (queued: queued, running: started).", ("state",),
+    shows=("P3",),
 )  # fmt: skip
 NEXT_RUN_DUE = gauge(
     "dag_runs", "dag_next_run_due_timestamp_seconds",
     "Earliest moment at which the scheduler should create a run of an active, unpaused DAG; in the past when it is behind.",
+    shows=("S2",),
 )  # fmt: skip
 DAGS_OVERDUE = gauge(
     "dag_runs",
     "dags_overdue",
     "Active, unpaused DAGs whose next run should have been created more than overdue_after ago.",
+    shows=("S2",),
 )
 
 # -- pools -------------------------------------------------------------------------------------------------------------
 
-POOL_SLOTS = gauge("pools", "pool_slots", "Size of the pool; +Inf when it is unlimited.", ("pool",))
+POOL_SLOTS = gauge("pools", "pool_slots", "Size of the pool; +Inf when it is unlimited.", ("pool",), shows=("P1",))
 POOL_OPEN = gauge(
-    "pools", "pool_open_slots", "Slots still free; below 0 when the pool was shrunk under running tasks.", ("pool",)
+    "pools",
+    "pool_open_slots",
+    "Slots still free; below 0 when the pool was shrunk under running tasks.",
+    ("pool",),
+    shows=("P1",),
 )
 POOL_USED = gauge(
     "pools", "pool_used_slots",
     "Slots that count against the pool: running and queued, and deferred where the pool includes them.", ("pool",),
+    shows=("P1",),
 )  # fmt: skip
 POOL_RUNNING = gauge("pools", "pool_running_slots", "Slots of running task instances.", ("pool",))
 POOL_QUEUED = gauge("pools", "pool_queued_slots", "Slots of queued task instances.", ("pool",))
-POOL_DEFERRED = gauge("pools", "pool_deferred_slots", "Slots of deferred task instances.", ("pool",))
+POOL_DEFERRED = gauge("pools", "pool_deferred_slots", "Slots of deferred task instances.", ("pool",), shows=("P2",))
 POOL_SCHEDULED = gauge(
-    "pools", "pool_scheduled_slots", "Slots that scheduled task instances are waiting for.", ("pool",)
+    "pools",
+    "pool_scheduled_slots",
+    "Slots that scheduled task instances are waiting for.",
+    ("pool",),
+    shows=("P1", "S5"),
 )
