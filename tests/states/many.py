@@ -1,0 +1,63 @@
+"""Many task instances at once, in the statements that a busy hour needs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from tests.airflow_database import AirflowDatabase
+from tests.states.dag_runs import a_finished_dag_run, a_running_dag_run
+from tests.states.dags import version_of
+from tests.states.rows import as_airflow_writes, exists, numbers, time_ordered_id
+
+
+def many_task_instances(
+    db: AirflowDatabase,
+    count: int,
+    *,
+    run_id: str,
+    state: str | None,
+    start: datetime | None = None,
+    ended: datetime | None = None,
+    run_state: str = "running",
+    dag_id: str = "sales",
+) -> None:
+    """So many of one run, alike but for their task; the run is made in `run_state` when it is not there."""
+    moment = start or datetime.now(UTC)
+    if not exists(db, "dag_run", dag_id=dag_id, run_id=run_id):
+        if run_state == "running":
+            a_running_dag_run(db, dag_id, run_id, started=moment)
+        else:
+            end = ended or moment + timedelta(minutes=1)
+            a_finished_dag_run(db, dag_id, run_id, started=moment, ended=end, state=run_state)
+    table = db.tables["task_instance"]
+    version = version_of(db, dag_id, moment)
+    rows = []
+    for _ in range(count):
+        row = {
+            "id": time_ordered_id(moment),
+            "dag_id": dag_id,
+            "task_id": f"task_{next(numbers)}",
+            "run_id": run_id,
+            "map_index": -1,
+            "state": state,
+            "try_number": 1 if state else 0,
+            "max_tries": 2,
+            "pool": "default_pool",
+            "pool_slots": 1,
+            "queue": "default",
+            "start_date": start,
+            "end_date": ended,
+            "working_set": True,
+            "dag_version_id": version,
+        }
+        rows.append(
+            {
+                name: as_airflow_writes(db, table.columns[name], value)
+                for name, value in row.items()
+                if name in table.columns
+            }
+        )
+    with db.engine.begin() as connection:
+        connection.execute(sa.insert(table), rows)
