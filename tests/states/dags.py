@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,6 +25,7 @@ def a_dag(
     last_parsed: datetime | None = None,
     parse_duration: float | None = None,
     next_run_due: datetime | None = None,
+    tags: Sequence[str] = (),
     **columns: Any,
 ) -> str:
     """A DAG in `file` (relative to its folder or bundle; default `<dag_id>.py`); `parse_duration` in seconds.
@@ -56,6 +58,8 @@ def a_dag(
         "next_dagrun_create_after": next_run_due,
     }
     insert(db, "dag", values, columns)
+    for tag in tags:
+        insert(db, "dag_tag", {"dag_id": dag_id, "name": tag})
     return dag_id
 
 
