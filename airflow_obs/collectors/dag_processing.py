@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
-from airflow_obs.collectors.live import active_dags
+from airflow_obs.collectors.live import active_dags, known
 from airflow_obs.model import Reading
 from airflow_obs.sources.database import Session
 
@@ -36,9 +36,12 @@ class DagFile:
 
 @dataclass(frozen=True)
 class DagProcessingState:
-    """What one run of the collector saw; `files` is empty on releases before 3.1, which do not store the duration."""
+    """What one run of the collector saw; `files` is empty on releases before 3.1, which do not store the duration.
 
-    import_errors: int
+    `import_errors` is None where the database does not keep them.
+    """
+
+    import_errors: int | None
     counts: Counts
     files: list[DagFile]
 
@@ -50,11 +53,11 @@ class DagProcessing:
     source = "database"
 
     def read(self, db: Session) -> DagProcessingState:
-        errors = db.one(sa.select(sa.func.count(db.schema.table("import_error").c.id)))
-        return DagProcessingState(errors[0], _counts(db), _files(db))
+        return DagProcessingState(known(db, _import_errors), _counts(db), _files(db))
 
     def samples(self, seen: DagProcessingState) -> Iterator[Reading]:
-        yield metrics.IMPORT_ERRORS.sample(seen.import_errors)
+        if seen.import_errors is not None:
+            yield metrics.IMPORT_ERRORS.sample(seen.import_errors)
         for state in ("active", "paused", "stale"):
             yield metrics.DAGS.sample(getattr(seen.counts, state), state=state)
         if seen.counts.oldest_parse and seen.counts.newest_parse:
@@ -62,6 +65,10 @@ class DagProcessing:
             yield metrics.NEWEST_PARSE.sample(seen.counts.newest_parse.timestamp())
         for file in sorted(seen.files, key=lambda file: file.parse_seconds, reverse=True):
             yield metrics.PARSE_DURATION.sample(file.parse_seconds, dag_file=file.path)
+
+
+def _import_errors(db: Session) -> int:
+    return int(db.one(sa.select(sa.func.count(db.schema.table("import_error").c.id)))[0])
 
 
 def _counts(db: Session) -> Counts:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import UNFINISHED_RUN_STATES
-from airflow_obs.collectors.live import active_dags
+from airflow_obs.collectors.live import active_dags, known
 from airflow_obs.model import Reading
 from airflow_obs.policy.model import DagRunsPolicy
 from airflow_obs.sources.database import Session
@@ -36,10 +36,10 @@ class Due:
 
 @dataclass(frozen=True)
 class Runs:
-    """What one run of the collector saw."""
+    """What one run of the collector saw; `due` is None where the database does not tell."""
 
     groups: list[Group]
-    due: Due
+    due: Due | None
 
 
 class DagRuns:
@@ -52,7 +52,8 @@ class DagRuns:
         self._policy = policy
 
     def read(self, db: Session) -> Runs:
-        return Runs(_groups(db), _due(db, timedelta(seconds=self._policy.overdue_after)))
+        grace = timedelta(seconds=self._policy.overdue_after)
+        return Runs(_groups(db), known(db, lambda db: _due(db, grace)))
 
     def samples(self, runs: Runs) -> Iterator[Reading]:
         for group in runs.groups:
@@ -61,6 +62,8 @@ class DagRuns:
             moments = [group.oldest for group in runs.groups if group.state == state and group.oldest is not None]
             if moments:
                 yield metrics.DAG_RUNS_OLDEST.sample(min(moments).timestamp(), state=state)
+        if runs.due is None:
+            return
         if runs.due.earliest is not None:
             yield metrics.NEXT_RUN_DUE.sample(runs.due.earliest.timestamp())
         yield metrics.DAGS_OVERDUE.sample(runs.due.overdue)

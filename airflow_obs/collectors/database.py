@@ -1,10 +1,12 @@
-"""The database server itself: size, connections, transactions and locks, and whose database it is."""
+"""The database server itself: size, connections, transactions, its clock and counters, and whose database it is."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,18 +25,35 @@ class Activity:
     oldest_transactions: dict[str, datetime]
     blocked: int
     transaction_id_age: int
+    connections_free: int
+    connections_reserved: int
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What the server has counted for this database since `since` (None: since it was made); `temp` are files of queries."""
+
+    deadlocks: int
+    temp_files: int
+    temp_bytes: int
+    since: datetime | None
 
 
 @dataclass(frozen=True)
 class Server:
-    """What one run of the collector saw; `activity` is None for SQLite, which has no server."""
+    """What one run of the collector saw; the last three are None for SQLite, which has no server.
+
+    `clock_offset` is in seconds, above 0 when the server's clock is ahead of ours.
+    """
 
     kind: str
     version: str
     revision: str
     executor: str | None
     size: int
-    activity: Activity | None = field(default=None)
+    activity: Activity | None = None
+    counters: Counters | None = None
+    clock_offset: float | None = None
 
 
 class DatabaseServer:
@@ -43,13 +62,20 @@ class DatabaseServer:
     name = "database"
     source = "database"
 
-    def __init__(self, find_executor: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(
+        self, find_executor: Callable[[], str | None] = lambda: None, clock: Callable[[], float] = time.time
+    ) -> None:
         self._find_executor = find_executor
+        self._clock = clock
 
     def read(self, db: Session) -> Server:
         size, version = db.one(_POSTGRESQL_SIZE if db.kind == "postgresql" else _SQLITE_SIZE)
-        activity = _activity(db) if db.kind == "postgresql" else None
-        return Server(db.kind, version, db.schema.revision, self._find_executor() or _executor(db), size, activity)
+        executor = self._find_executor() or _executor(db)
+        server = Server(db.kind, version, db.schema.revision, executor, size)
+        if db.kind != "postgresql":
+            return server
+        counters = Counters(*db.one(_POSTGRESQL_COUNTERS))
+        return replace(server, activity=_activity(db), counters=counters, clock_offset=self._clock_offset(db))
 
     def samples(self, server: Server) -> Iterator[Reading]:
         yield metrics.AIRFLOW_INFO.sample(
@@ -70,6 +96,26 @@ class DatabaseServer:
             yield metrics.DB_OLDEST_TRANSACTION.sample(began.timestamp(), state=state)
         yield metrics.DB_BLOCKED.sample(server.activity.blocked)
         yield metrics.DB_XID_AGE.sample(server.activity.transaction_id_age)
+        yield metrics.DB_CONNECTIONS_FREE.sample(server.activity.connections_free)
+        yield metrics.DB_CONNECTIONS_RESERVED.sample(server.activity.connections_reserved)
+        if server.counters is not None:
+            yield from _counted(server.counters)
+        if server.clock_offset is not None:
+            yield metrics.DB_CLOCK_OFFSET.sample(server.clock_offset)
+
+    def _clock_offset(self, db: Session) -> float:
+        """The server says its time somewhere between our asking and its answer's coming: halfway, for want of better."""
+        asked = self._clock()
+        moment: datetime = db.one(_POSTGRESQL_CLOCK)[0]
+        return moment.timestamp() - (asked + self._clock()) / 2
+
+
+def _counted(counters: Counters) -> Iterator[Reading]:
+    yield metrics.DB_DEADLOCKS.sample(counters.deadlocks)
+    yield metrics.DB_TEMP_FILES.sample(counters.temp_files)
+    yield metrics.DB_TEMP_BYTES.sample(counters.temp_bytes)
+    if counters.since is not None:
+        yield metrics.DB_STATS_RESET.sample(counters.since.timestamp())
 
 
 def _activity(db: Session) -> Activity:
@@ -81,14 +127,25 @@ def _activity(db: Session) -> Activity:
         oldest_transactions={row.state: row.began for row in sessions if row.began is not None},
         blocked=limits.blocked,
         transaction_id_age=limits.transaction_id_age,
+        connections_free=max(0, min(free for free in _free(limits) if free is not None)),
+        connections_reserved=limits.connections_reserved,
     )
+
+
+def _free(limits: Any) -> Iterator[int | None]:
+    """What is left of each limit; None for a limit that is not set."""
+    yield limits.connections_max - limits.connections
+    yield limits.database_limit - limits.of_database if limits.database_limit >= 0 else None
+    yield limits.owner_limit - limits.of_owner if (limits.owner_limit or -1) >= 0 else None
 
 
 def _executor(db: Session) -> str | None:
     """The newest scheduler's executor; Airflow since 2.10 leaves the column empty."""
+    if not db.schema.has("job", "executor_class", "job_type", "latest_heartbeat"):
+        return None
     job = db.schema.table("job")
     statement = (
-        sa.select(job.optional("executor_class"))
+        sa.select(job.c.executor_class)
         .where(job.c.job_type == "SchedulerJob", job.c.latest_heartbeat.is_not(None))
         .order_by(job.c.latest_heartbeat.desc())
         .limit(1)
@@ -119,8 +176,25 @@ _POSTGRESQL_LIMITS = sa.text("""
     SELECT pg_catalog.current_setting('max_connections')::int
                - pg_catalog.current_setting('superuser_reserved_connections')::int
                - COALESCE(pg_catalog.current_setting('reserved_connections', true), '0')::int AS connections_max,
+           pg_catalog.current_setting('superuser_reserved_connections')::int
+               + COALESCE(pg_catalog.current_setting('reserved_connections', true), '0')::int AS connections_reserved,
+           clients.*, d.datconnlimit AS database_limit, r.rolconnlimit AS owner_limit,
            (SELECT count(DISTINCT pid) FROM pg_catalog.pg_locks WHERE NOT granted AND pid IN
                (SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database())) AS blocked,
-           (SELECT pg_catalog.age(datfrozenxid) FROM pg_catalog.pg_database
-            WHERE datname = pg_catalog.current_database()) AS transaction_id_age
+           pg_catalog.age(d.datfrozenxid) AS transaction_id_age
+    FROM pg_catalog.pg_database d
+         LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass('alembic_version')
+         LEFT JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
+         CROSS JOIN LATERAL (
+             SELECT count(*) AS connections, count(*) FILTER (WHERE a.datid = d.oid) AS of_database,
+                    count(*) FILTER (WHERE a.usesysid = r.oid) AS of_owner
+             FROM pg_catalog.pg_stat_activity a
+             WHERE a.backend_type = 'client backend' OR (a.backend_type IS NULL AND a.usesysid IS NOT NULL)
+         ) clients
+    WHERE d.datname = pg_catalog.current_database()
 """)
+_POSTGRESQL_COUNTERS = sa.text("""
+    SELECT deadlocks, temp_files, temp_bytes, stats_reset
+    FROM pg_catalog.pg_stat_database WHERE datname = pg_catalog.current_database()
+""").columns(deadlocks=sa.BigInteger(), temp_files=sa.BigInteger(), temp_bytes=sa.BigInteger(), stats_reset=Moment())
+_POSTGRESQL_CLOCK = sa.text("SELECT pg_catalog.clock_timestamp() AS moment").columns(moment=Moment())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -14,17 +14,22 @@ from airflow_obs.catalog.airflow import JOB_TYPES
 from airflow_obs.model import Reading
 from airflow_obs.policy.model import JobsPolicy
 from airflow_obs.sources.database import Session
+from airflow_obs.sources.schema import Moment
 
 
 @dataclass(frozen=True)
 class Job:
-    """A row of `job` with a heartbeat inside the forget window. `alive` is what Airflow's own is_alive() would say."""
+    """A row of `job` with a heartbeat inside the forget window. `alive` is what Airflow's own is_alive() would say.
+
+    `ahead` is how many seconds the heartbeat lies in the future, by the database's clock (on SQLite by ours); else 0.
+    """
 
     job_type: str
     hostname: str
     state: str
     heartbeat: datetime
     alive: bool
+    ahead: float
 
 
 class Jobs:
@@ -44,19 +49,26 @@ class Jobs:
             job.c.job_type.in_(JOB_TYPES),
             job.c.latest_heartbeat >= db.now - timedelta(seconds=self._policy.forget),
         )
+        rows = db.rows(statement)
+        # Read after the rows, so that none of them is of a later moment by the same clock.
+        now = db.one(_POSTGRESQL_CLOCK)[0] if db.kind == "postgresql" else datetime.now(UTC)
         return [
             Job(row.job_type, row.hostname or "unknown", row.state or "none", row.latest_heartbeat,
-                row.state == "running" and row.latest_heartbeat >= alive_since)
-            for row in db.rows(statement)
+                row.state == "running" and row.latest_heartbeat >= alive_since,
+                max((row.latest_heartbeat - now).total_seconds(), 0.0))
+            for row in rows
         ]  # fmt: skip
 
     def samples(self, jobs: list[Job]) -> Iterator[Reading]:
-        newest: dict[tuple[str, str], datetime] = {}
-        for job in jobs:
-            member = (job.job_type, job.hostname)
-            newest[member] = max(job.heartbeat, newest.get(member, job.heartbeat))
-        for (job_type, hostname), heartbeat in sorted(newest.items(), key=lambda item: item[1], reverse=True):
-            yield metrics.JOB_HEARTBEAT.sample(heartbeat.timestamp(), job_type=job_type, hostname=hostname)
+        newest: dict[tuple[str, str], Job] = {}
+        for job in sorted(jobs, key=lambda job: job.heartbeat, reverse=True):
+            newest.setdefault((job.job_type, job.hostname), job)
+        for (job_type, hostname), job in newest.items():
+            yield metrics.JOB_HEARTBEAT.sample(job.heartbeat.timestamp(), job_type=job_type, hostname=hostname)
+            yield metrics.JOB_CLOCK_AHEAD.sample(job.ahead, job_type=job_type, hostname=hostname)
         alive = Counter(job.job_type for job in jobs if job.alive)
         for job_type in JOB_TYPES:
             yield metrics.JOBS_ALIVE.sample(alive[job_type], job_type=job_type)
+
+
+_POSTGRESQL_CLOCK = sa.text("SELECT pg_catalog.clock_timestamp() AS moment").columns(moment=Moment())

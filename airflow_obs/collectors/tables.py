@@ -15,15 +15,21 @@ from airflow_obs.model import Reading
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Moment, Schema
 
-_IN_ORDER_OF_TIME = ("id", "task_instance_id", "dag_run_id")
-"""Keys that grow with time (sequences, and uuid7 since 3.0), so that the end of their index holds the oldest rows."""
-_LOOK_AT = 100
-"""Rows looked at there: commits come a little out of order, and some rows have no moment."""
+_IN_ORDER_OF_TIME = ("id", "task_instance_id", "dag_run_id", "job_id")
+"""Keys that grow with time (sequences, and uuid7 since 3.0), so that the end of their index holds the oldest rows.
+
+In 2.x a task instance has its job's; those that never ran have none, and no moment either.
+"""
+LOOK_AT = 1_000
+"""Rows looked at there: commits come a little out of order, and rows without a moment pile up where clean-up works."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table. None is: not known (SQLite keeps no sizes; no statistics yet; no moment to judge by)."""
+    """One table. None is: not known (SQLite keeps no sizes; no statistics yet; no moment to judge by).
+
+    `readable`: whether our role may read that moment.
+    """
 
     name: str
     size: float | None = None
@@ -32,6 +38,7 @@ class Table:
     oldest: datetime | None = None
     undated_ratio: float | None = None
     locked: bool = False
+    readable: bool | None = None
 
     @property
     def archive(self) -> bool:
@@ -47,8 +54,16 @@ class Tables:
 
     def read(self, db: Session) -> list[Table]:
         tables = _postgresql(db) if db.kind == "postgresql" else _sqlite(db)
-        moments = _oldest(db, readable={name for name, table in tables.items() if not table.locked})
-        return [replace(table, oldest=moments.get(name) or table.oldest) for name, table in tables.items()]
+        moments = oldest_rows(db, {name for name, table in tables.items() if not table.locked})
+        readable = {
+            table: db.may_read(table, *_judged_by(db.schema, table, column))
+            for table, column in RECENCY_COLUMNS
+            if db.schema.has(table, column)
+        }
+        return [
+            replace(table, oldest=moments.get(name, table.oldest), readable=readable.get(name))
+            for name, table in tables.items()
+        ]
 
     def samples(self, tables: list[Table]) -> Iterator[Reading]:
         archives = [table for table in tables if table.archive]
@@ -67,6 +82,8 @@ class Tables:
                 yield metrics.TABLE_OLDEST_ROW.sample(table.oldest.timestamp(), table=table.name)
             if table.undated_ratio is not None:
                 yield metrics.TABLE_UNDATED.sample(table.undated_ratio, table=table.name)
+            if table.readable is not None:
+                yield metrics.TABLE_READABLE.sample(table.readable, table=table.name)
 
 
 def _postgresql(db: Session) -> dict[str, Table]:
@@ -77,11 +94,19 @@ def _postgresql(db: Session) -> dict[str, Table]:
         row.name: Table(row.name, float(row.size), float(row.rows), float(row.dead_rows), locked=row.locked)
         for row in sizes
     }
-    names, columns = zip(*RECENCY_COLUMNS, strict=True)
-    for row in db.rows(_POSTGRESQL_STATISTICS.bindparams(tables=list(names), columns=list(columns))):
-        if row.name in tables:
-            tables[row.name] = replace(tables[row.name], undated_ratio=row.null_fraction, oldest=row.oldest)
+    for name, known in statistics(db).items():
+        if name in tables:
+            tables[name] = replace(tables[name], undated_ratio=known.undated_ratio, oldest=known.oldest)
     return tables
+
+
+def statistics(db: Session) -> dict[str, Table]:
+    """What the planner knows of the tables that `airflow db clean` judges: `undated_ratio` and `oldest` alone."""
+    if db.kind != "postgresql":
+        return {}
+    names, columns = zip(*RECENCY_COLUMNS, strict=True)
+    found = db.rows(_POSTGRESQL_STATISTICS.bindparams(tables=list(names), columns=list(columns)))
+    return {row.name: Table(row.name, undated_ratio=row.null_fraction, oldest=row.oldest) for row in found}
 
 
 def _sqlite(db: Session) -> dict[str, Table]:
@@ -93,28 +118,50 @@ def _sqlite(db: Session) -> dict[str, Table]:
     return tables
 
 
-def _oldest(db: Session, readable: set[str]) -> dict[str, datetime | None]:
-    """The oldest moment of each table where the end of an index gives it."""
+def oldest_rows(db: Session, unlocked: set[str]) -> dict[str, datetime | None]:
+    """The oldest moment of each of these tables that the end of an index tells: None when no row has one.
+
+    A table without such an index, or with nothing but rows without a moment there, is left to the statistics; one that our role
+    may not read is left out, so that it does not take the others with it.
+    """
     queries = [
         query
         for table, column in RECENCY_COLUMNS
-        if table in readable
+        if table in unlocked
         and db.schema.has(table, column)
+        and db.may_read(table, *_judged_by(db.schema, table, column))
         and (query := _oldest_row(db.schema, table, column)) is not None
     ]
-    return {row.name: row.oldest for row in db.rows(sa.union_all(*queries))} if queries else {}
+    found = db.rows(sa.union_all(*queries)) if queries else []
+    return {row.name: row.oldest for row in found if row.oldest is not None or not row.unseen}
 
 
 def _oldest_row(schema: Schema, name: str, column: str) -> sa.Select[*tuple[Any, ...]] | None:
     table = schema.table(name)
     label = sa.literal(name).label("name")
     if (name, column) in schema.indexed:
-        return sa.select(label, sa.func.min(table.c[column], type_=Moment()).label("oldest"))
-    key = next((key for key in _IN_ORDER_OF_TIME if (name, key) in schema.indexed), None)
+        return sa.select(
+            label, sa.func.min(table.c[column], type_=Moment()).label("oldest"), sa.literal(0).label("unseen")
+        )
+    key = _key(schema, name)
     if key is None:
         return None
-    first = sa.select(table.c[column].label("moment")).order_by(table.c[key]).limit(_LOOK_AT).subquery()
-    return sa.select(label, sa.func.min(first.c.moment, type_=Moment()).label("oldest"))
+    keyed = sa.select(table.c[column].label("moment")).where(table.c[key].is_not(None))
+    first = keyed.order_by(table.c[key]).limit(LOOK_AT).subquery()
+    oldest = sa.func.min(first.c.moment, type_=Moment()).label("oldest")
+    # Rows without a job are beyond the end of that index; an empty table, whose statistics PostgreSQL keeps, is no such end.
+    unseen = sa.literal(1) if key == "job_id" else sa.func.count() - sa.func.count(first.c.moment)
+    return sa.select(label, oldest, unseen.label("unseen"))
+
+
+def _judged_by(schema: Schema, table: str, column: str) -> tuple[str, ...]:
+    """The columns that tell the oldest row: the moment and, where no index is in its order, the key of one that is."""
+    key = None if (table, column) in schema.indexed else _key(schema, table)
+    return (column,) if key is None else (column, key)
+
+
+def _key(schema: Schema, table: str) -> str | None:
+    return next((key for key in _IN_ORDER_OF_TIME if (table, key) in schema.indexed), None)
 
 
 _POSTGRESQL_TABLES = sa.text("""

@@ -7,15 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
-from airflow_obs.catalog.airflow import NO_STATE, UNFINISHED_STATES
-from airflow_obs.collectors.live import current_tries
+from airflow_obs.catalog.airflow import NO_STATE, UNFINISHED_RUN_STATES, UNFINISHED_STATES
+from airflow_obs.collectors.live import current_tries, known, runs_in, without_state
 from airflow_obs.collectors.queues import QueueNames, Routing
 from airflow_obs.model import Reading
 from airflow_obs.sources.database import Session
+from airflow_obs.sources.schema import Moment, Table
 
 _LABELS = ("state", "queue", "pool", "executor")
 
@@ -27,7 +29,7 @@ IN_A_QUEUE = frozenset({"queued", "running"})
 class Group:
     """Task instances alike in state, queue, pool and executor; `oldest` is since when the first of them is in that state.
 
-    `executor` is None for Airflow's default one; `oldest` is known for queued, and for scheduled since 2.5.
+    `executor` is None for Airflow's default one; `oldest` is known for queued and running, and for scheduled since 2.5.
     """
 
     state: str
@@ -57,7 +59,7 @@ class Unfinished:
 
 
 class TaskInstances:
-    """Reads by state only, through index ti_state: its cost follows the live work, not the history."""
+    """Reads by state, through index ti_state, and by run what has none yet: its cost follows the live work, not the history."""
 
     name = "task_instances"
     source = "database"
@@ -68,14 +70,14 @@ class TaskInstances:
 
     def read(self, db: Session) -> Unfinished:
         """Celery's queues become known to the other collectors: that the broker holds nothing of them is a finding."""
-        groups = _groups(db)
+        groups = [*_groups(db), *(known(db, _without_state) or [])]
         held = [group for group in groups if group.state in IN_A_QUEUE]
         celery = Counter[tuple[str, str]]()
         for group, ours in zip(held, self._routing.celery((one.queue, one.executor) for one in held), strict=True):
             if ours:
                 celery[group.state, group.queue] += group.count
         self._queues.add(queue for _, queue in celery)
-        return Unfinished(groups, _waits(db), celery)
+        return Unfinished(groups, known(db, _waits) or [], celery)
 
     def samples(self, unfinished: Unfinished) -> Iterator[Reading]:
         oldest: dict[tuple[str, str], datetime] = {}
@@ -96,36 +98,50 @@ class TaskInstances:
 
 def _groups(db: Session) -> list[Group]:
     ti = db.schema.table("task_instance")
-    # NULL and '' are one label value, and may not become two series.
-    alike = {
-        name: _named(ti.c[name], "" if name == "executor" else NO_STATE)
-        for name in _LABELS
-        if db.schema.has(ti.name, name)
-    }
-    entered = {"queued": ti.c.queued_dttm}
+    alike = _alike(db, ti)
+    entered = {"queued": ti.optional("queued_dttm"), "running": ti.optional("start_date")}
     # updated_at is when the scheduler made it `scheduled`, unless something else touched the row since.
     if scheduled := next((c for c in ("scheduled_dttm", "updated_at") if db.schema.has(ti.name, c)), None):
         entered["scheduled"] = ti.c[scheduled]
     statement = (
         sa.select(
-            *(column.label(name) for name, column in alike.items()),
+            *alike,
             sa.func.count().label("count_"),
-            *(sa.func.min(column).label(state) for state, column in entered.items()),
+            *(sa.func.min(column, type_=Moment()).label(state) for state, column in entered.items()),
         )
-        .where(sa.or_(ti.c.state.in_(UNFINISHED_STATES), ti.c.state.is_(None)), current_tries(db.schema, ti))
-        .group_by(*alike.values())
+        .where(ti.c.state.in_(UNFINISHED_STATES), current_tries(db.schema, ti))
+        .group_by(*(each.element for each in alike))
     )
+    return [_group(row, getattr(row, row.state) if row.state in entered else None) for row in db.rows(statement)]
+
+
+def _without_state(db: Session) -> list[Group]:
+    """What ended runs left behind without a state will never be anything else, and is not counted."""
+    ti = db.schema.table("task_instance")
+    runs = runs_in(db.schema, UNFINISHED_RUN_STATES, "dag_id", "run_id").subquery("live_runs")
+    found = without_state(db, ti, _alike(db, ti), runs).subquery()
+    statement = sa.select(*found.c, sa.func.count().label("count_")).group_by(*found.c)
+    return [_group(row, None) for row in db.rows(statement)]
+
+
+def _alike(db: Session, ti: Table) -> list[sa.Label[str]]:
+    """NULL and '' are one label value, and may not become two series."""
     return [
-        Group(
-            state=row.state,
-            queue=row.queue,
-            pool=row.pool,
-            executor=getattr(row, "executor", None) or None,
-            count=row.count_,
-            oldest=getattr(row, row.state) if row.state in entered else None,
-        )
-        for row in db.rows(statement)
+        _named(ti.c[name], "" if name == "executor" else NO_STATE).label(name)
+        for name in _LABELS
+        if db.schema.has(ti.name, name)
     ]
+
+
+def _group(row: Any, oldest: datetime | None) -> Group:
+    return Group(
+        state=row.state,
+        queue=getattr(row, "queue", NO_STATE),
+        pool=getattr(row, "pool", NO_STATE),
+        executor=getattr(row, "executor", None) or None,
+        count=row.count_,
+        oldest=oldest,
+    )
 
 
 def _named(column: sa.ColumnClause[str], otherwise: str) -> sa.ColumnElement[str]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from airflow_obs.collectors.collector import AnyCollector
 from airflow_obs.collectors.registry import collectors
 from airflow_obs.model import Distribution, Metric, Reading
-from airflow_obs.policy import load
+from airflow_obs.policy import DagsPolicy, load
 from airflow_obs.sources.database import Database
 from airflow_obs.sources.discovery import AirflowSettings, Found
 from tests.airflow_database import AirflowDatabase
@@ -50,6 +50,11 @@ def collect(db: AirflowDatabase, name: str) -> Collected:
     return _collect(db.exporter_url, collector(name))
 
 
+def read(db: AirflowDatabase, one: AnyCollector) -> Collected:
+    """What this collector says, which may remember what it read before, read as the exporter's own role."""
+    return _collect(db.exporter_url, one)
+
+
 def collector(name: str) -> AnyCollector:
     """The collector of that name, with the default policy."""
     return next(one for one in collectors(POLICY.collectors) if one.name == name)
@@ -57,8 +62,13 @@ def collector(name: str) -> AnyCollector:
 
 def everything(db: AirflowDatabase, settings: AirflowSettings | None = None) -> Collected:
     """What all database collectors say, under these settings of Airflow's."""
-    every = [one for one in collectors(POLICY.collectors, None, settings) if one.source == "database"]
-    return Collected(tuple(_readings(_collect(db.exporter_url, one) for one in every)))
+    return Collected(tuple(_readings(_collect(db.exporter_url, one) for one in every_collector(settings))))
+
+
+def every_collector(settings: AirflowSettings | None = None) -> list[AnyCollector]:
+    """All database collectors, with all that the policy can switch on."""
+    every = collectors(POLICY.collectors, None, settings, DagsPolicy(task_level=True))
+    return [one for one in every if one.source == "database"]
 
 
 def _collect(url: str, one: AnyCollector) -> Collected:

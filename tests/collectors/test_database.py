@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime
 
 import pytest
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import release
+from airflow_obs.collectors.database import DatabaseServer
 from tests.airflow_database import AirflowDatabase
-from tests.airflow_schemas import Kind
-from tests.collectors.collected import Collected, collect
-from tests.states import a_live_scheduler
+from tests.airflow_schemas import POSTGRESQL_SCHEMAS, Kind
+from tests.collectors.collected import Collected, collect, read
+from tests.conftest import NewDatabase
+from tests.eventually import eventually
+from tests.states import a_deadlock, a_live_scheduler, a_query_that_spills
 
 
 def _info(seen: Collected) -> dict[str, str]:
@@ -89,3 +93,77 @@ def test_sessions_that_wait_for_a_lock(postgresql_db: AirflowDatabase) -> None:
             pass
         assert collect(postgresql_db, "database").one(metrics.DB_BLOCKED) == 1
     waiting.join()
+
+
+def test_a_deadlock_is_counted_until_the_counters_are_reset(postgresql_db: AirflowDatabase) -> None:
+    before = collect(postgresql_db, "database")
+    assert (before.one(metrics.DB_DEADLOCKS), before.one(metrics.DB_STATS_RESET)) == (0, None)
+    a_deadlock(postgresql_db)
+    eventually(lambda: collect(postgresql_db, "database").one(metrics.DB_DEADLOCKS) == 1, "the deadlock is counted")
+    assert collect(postgresql_db, "database").one(metrics.DB_DEADLOCKS) == 1
+    reset = postgresql_db.execute("SELECT pg_stat_reset(), clock_timestamp()")[0][1]
+    postgresql_db.engine.dispose()
+    seen = collect(postgresql_db, "database")
+    assert seen.one(metrics.DB_DEADLOCKS) == 0
+    assert abs((seen.one(metrics.DB_STATS_RESET) or 0) - reset.timestamp()) < 60
+
+
+def test_files_of_queries_without_enough_memory(postgresql_db: AirflowDatabase) -> None:
+    assert collect(postgresql_db, "database").one(metrics.DB_TEMP_FILES) == 0
+    a_query_that_spills(postgresql_db)
+    eventually(lambda: collect(postgresql_db, "database").one(metrics.DB_TEMP_FILES), "the files are counted")
+    assert (collect(postgresql_db, "database").one(metrics.DB_TEMP_BYTES) or 0) > 100_000
+
+
+@pytest.mark.parametrize("ahead", [0.0, 90.0, -90.0])
+def test_a_clock_that_is_apart_from_ours(new_database: NewDatabase, ahead: float) -> None:
+    """Our own is set wrong here, as that of the server cannot be."""
+    db = new_database(POSTGRESQL_SCHEMAS[-2])
+    seen = read(db, DatabaseServer(clock=lambda: time.time() - ahead))
+    assert seen.one(metrics.DB_CLOCK_OFFSET) == pytest.approx(ahead, abs=30)
+
+
+class Ticking:
+    """A clock on which every look takes ten seconds."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+
+    def __call__(self) -> float:
+        self._now += 10
+        return self._now
+
+
+def test_half_the_time_that_the_question_took_is_not_the_clock_s_fault(new_database: NewDatabase) -> None:
+    db = new_database(POSTGRESQL_SCHEMAS[-2])
+    now = time.time()
+    offset = read(db, DatabaseServer(clock=Ticking(now - 15))).one(metrics.DB_CLOCK_OFFSET)
+    passed = time.time() - now
+    assert offset is not None
+    assert -0.001 <= offset <= passed + 0.001
+
+
+def test_connections_that_airflow_may_still_open(postgresql_db: AirflowDatabase) -> None:
+    def free() -> float:
+        seen = collect(postgresql_db, "database")
+        assert seen.one(metrics.DB_CONNECTIONS_RESERVED) == 3
+        return seen.one(metrics.DB_CONNECTIONS_FREE) or 0
+
+    seen = collect(postgresql_db, "database")
+    used = sum(seen.all(metrics.DB_CONNECTIONS).values())
+    assert seen.one(metrics.DB_CONNECTIONS_FREE) == (seen.one(metrics.DB_CONNECTIONS_MAX) or 0) - used
+    name = postgresql_db.engine.url.database
+    postgresql_db.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 5")
+    postgresql_db.engine.dispose()
+    # The exporter itself has one; a superuser is never refused, though it counts.
+    eventually(lambda: free() == 4, "the database has room for four more")
+    with postgresql_db.engine.connect() as one, postgresql_db.engine.connect() as other:
+        assert (one.exec_driver_sql("SELECT 1").scalar(), other.exec_driver_sql("SELECT 1").scalar()) == (1, 1)
+        assert free() == 2
+    postgresql_db.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
+    assert free() > 5
+
+
+def test_sqlite_has_neither_counters_nor_a_clock(sqlite_db: AirflowDatabase) -> None:
+    names = {reading.metric for reading in collect(sqlite_db, "database").readings}
+    assert names == {metrics.AIRFLOW_INFO, metrics.DB_SIZE}

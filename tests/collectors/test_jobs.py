@@ -49,6 +49,14 @@ def test_two_schedulers_on_one_host_are_two(airflow_db: AirflowDatabase, ago: Ag
     assert seen.one(metrics.JOBS_ALIVE, "SchedulerJob") == 2
 
 
+def test_a_host_whose_clock_is_ahead(airflow_db: AirflowDatabase, ago: Ago) -> None:
+    a_live_scheduler(airflow_db, "ahead", heartbeat=ago(hours=-1))
+    a_live_scheduler(airflow_db, "right", heartbeat=ago(seconds=3))
+    ahead = collect(airflow_db, "jobs").all(metrics.JOB_CLOCK_AHEAD)
+    assert 0 < ahead["SchedulerJob", "ahead"] <= 3600
+    assert ahead["SchedulerJob", "right"] == 0
+
+
 def test_a_job_per_task_try_is_not_a_component(airflow_db: AirflowDatabase, ago: Ago) -> None:
     a_finished_task_job(airflow_db, ended=ago(seconds=5))
     assert collect(airflow_db, "jobs").all(metrics.JOB_HEARTBEAT) == {}

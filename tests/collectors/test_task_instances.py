@@ -21,6 +21,7 @@ from tests.states import (
     a_task_instance_up_for_retry,
     a_task_instance_without_state,
     an_archived_try,
+    end_run,
 )
 
 
@@ -110,3 +111,14 @@ def test_earlier_tries_are_history(airflow_db: AirflowDatabase, archived: str, a
     assert seen.all(metrics.TASK_INSTANCES) == {("queued", "default", "default_pool"): 1}
     assert seen.one(metrics.TASK_QUEUE_WAIT, "default") == 1
     assert collect(airflow_db, "pools").one(metrics.POOL_USED, "default_pool") == 1
+
+
+def test_what_ended_runs_left_without_a_state_is_not_unfinished(airflow_db: AirflowDatabase, ago: Ago) -> None:
+    for dag_id, state in (("left", "failed"), ("waits", "queued")):
+        key = a_task_instance_without_state(airflow_db, created=ago(minutes=9), dag_id=dag_id)
+        end_run(airflow_db, key.dag_id, key.run_id, state)
+    a_task_instance_without_state(airflow_db, created=ago(minutes=4), queue="highmem")
+    assert collect(airflow_db, "task_instances").all(metrics.TASK_INSTANCES) == {
+        ("none", "default", "default_pool"): 1,
+        ("none", "highmem", "default_pool"): 1,
+    }

@@ -3,8 +3,38 @@
 Moments are aware datetimes that the caller gives. Parents that a foreign key demands are made when they are not there.
 """
 
+from tests.states.assets import (
+    an_asset_update_that_waits,
+    the_updates_are_consumed,
+)
+from tests.states.bundles import (
+    a_bundle,
+    a_dag_that_changes_at_every_parse,
+)
+from tests.states.clean_up import (
+    a_run_that_never_started,
+    a_task_instance_that_never_started,
+    results_of_celery,
+)
+from tests.states.cures import (
+    beat,
+    change_task,
+    end_run,
+    end_task,
+    size_pool,
+    the_next_run_is_due,
+    the_trigger_fires,
+    unpause,
+)
 from tests.states.dag_runs import a_finished_dag_run, a_queued_dag_run, a_running_dag_run
 from tests.states.dags import a_dag, an_import_error
+from tests.states.deadlines import (
+    a_callback,
+    a_callback_that_nobody_takes,
+    an_overdue_deadline,
+    an_sla_miss,
+    the_deadline_is_missed,
+)
 from tests.states.jobs import (
     a_buried_scheduler,
     a_dag_processor,
@@ -15,7 +45,43 @@ from tests.states.jobs import (
     a_running_task_job,
     a_stopped_scheduler,
 )
+from tests.states.sessions import (
+    a_chain_of_waits,
+    a_deadlock,
+    a_forgotten_prepared_transaction,
+    a_migration_that_waits,
+    a_query_that_spills,
+    a_replica_that_hangs,
+    a_session_behind_a_prepared_transaction,
+    a_snapshot_that_stays_open,
+    a_vacuum_at_work,
+    an_abandoned_replication_slot,
+    an_idle_transaction_with_a_lock,
+    some_log,
+    some_transactions,
+)
+from tests.states.starvation import (
+    a_dag_at_max_active_tasks,
+    a_dag_wedged_at_max_active_runs,
+    a_pool_exhausted,
+    a_pool_full_of_deferred_tasks,
+    a_starving_task,
+)
+from tests.states.stuck_tasks import (
+    a_dag_paused_in_mid_run,
+    a_ghost,
+    a_task_sent_but_not_named,
+    a_task_whose_worker_died,
+    an_orphan_queued,
+)
 from tests.states.surroundings import a_log_row, a_pool, an_archive_table
+from tests.states.task_events import (
+    a_heartbeat_timeout,
+    a_state_mismatch,
+    a_task_out_of_requeues,
+    a_task_requeued_as_stuck,
+    writes_scheduler_events,
+)
 from tests.states.task_instances import (
     TaskKey,
     a_finished_task_instance,
@@ -29,33 +95,93 @@ from tests.states.task_instances import (
     a_task_instance_without_state,
     an_archived_try,
 )
+from tests.states.triggers import (
+    a_dead_triggerer,
+    a_task_deferred_without_trigger,
+    a_task_deferred_without_triggerer,
+    a_task_past_its_trigger_timeout,
+    a_watcher_of_an_asset,
+)
 
 __all__ = [
     "TaskKey",
+    "a_bundle",
     "a_buried_scheduler",
+    "a_callback",
+    "a_callback_that_nobody_takes",
+    "a_chain_of_waits",
     "a_dag",
+    "a_dag_at_max_active_tasks",
+    "a_dag_paused_in_mid_run",
     "a_dag_processor",
+    "a_dag_that_changes_at_every_parse",
+    "a_dag_wedged_at_max_active_runs",
+    "a_dead_triggerer",
+    "a_deadlock",
     "a_finished_dag_run",
     "a_finished_task_instance",
     "a_finished_task_job",
+    "a_forgotten_prepared_transaction",
+    "a_ghost",
+    "a_heartbeat_timeout",
     "a_killed_scheduler",
     "a_live_scheduler",
     "a_live_triggerer",
     "a_log_row",
+    "a_migration_that_waits",
     "a_pool",
+    "a_pool_exhausted",
+    "a_pool_full_of_deferred_tasks",
+    "a_query_that_spills",
     "a_queued_dag_run",
+    "a_replica_that_hangs",
+    "a_run_that_never_started",
     "a_running_dag_run",
     "a_running_task_job",
+    "a_session_behind_a_prepared_transaction",
+    "a_snapshot_that_stays_open",
+    "a_starving_task",
+    "a_state_mismatch",
     "a_stopped_scheduler",
+    "a_task_deferred_without_trigger",
+    "a_task_deferred_without_triggerer",
     "a_task_instance",
     "a_task_instance_deferred",
     "a_task_instance_queued",
     "a_task_instance_running",
     "a_task_instance_scheduled",
+    "a_task_instance_that_never_started",
     "a_task_instance_up_for_reschedule",
     "a_task_instance_up_for_retry",
     "a_task_instance_without_state",
+    "a_task_out_of_requeues",
+    "a_task_past_its_trigger_timeout",
+    "a_task_requeued_as_stuck",
+    "a_task_sent_but_not_named",
+    "a_task_whose_worker_died",
+    "a_vacuum_at_work",
+    "a_watcher_of_an_asset",
+    "an_abandoned_replication_slot",
     "an_archive_table",
     "an_archived_try",
+    "an_asset_update_that_waits",
+    "an_idle_transaction_with_a_lock",
     "an_import_error",
+    "an_orphan_queued",
+    "an_overdue_deadline",
+    "an_sla_miss",
+    "beat",
+    "change_task",
+    "end_run",
+    "end_task",
+    "results_of_celery",
+    "size_pool",
+    "some_log",
+    "some_transactions",
+    "the_deadline_is_missed",
+    "the_next_run_is_due",
+    "the_trigger_fires",
+    "the_updates_are_consumed",
+    "unpause",
+    "writes_scheduler_events",
 ]

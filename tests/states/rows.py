@@ -29,7 +29,7 @@ def insert(db: AirflowDatabase, table: str, values: Mapping[str, Any], extra: Ma
     if unknown := set(extra or {}) - set(target.columns.keys()):
         raise KeyError(f"{db.schema}: table {table} has no column {', '.join(sorted(unknown))}")
     wanted = {name: value for name, value in {**values, **(extra or {})}.items() if name in target.columns}
-    row = {name: _as_airflow_writes(db, target.columns[name], value) for name, value in wanted.items()}
+    row = {name: as_airflow_writes(db, target.columns[name], value) for name, value in wanted.items()}
     for column in target.columns:
         if column.name not in row and _demanded(db, column):
             row[column.name] = _filling(column)
@@ -59,6 +59,23 @@ def newest(db: AirflowDatabase, table: str, column: str, **key: Any) -> Any:
         return connection.execute(ordered.limit(1)).scalar()
 
 
+def update(db: AirflowDatabase, table: str, values: Mapping[str, Any], **key: Any) -> None:
+    """Set columns of the rows with the values of `key`; KeyError for a column that the schema lacks."""
+    target = db.tables[table]
+    row = {name: as_airflow_writes(db, target.columns[name], value) for name, value in values.items()}
+    condition = sa.and_(sa.true(), *(target.columns[name] == value for name, value in key.items()))
+    with db.engine.begin() as connection:
+        connection.execute(sa.update(target).where(condition).values(row))
+
+
+def delete(db: AirflowDatabase, table: str, **key: Any) -> None:
+    """Delete the rows with the values of `key`; all of them when none is given."""
+    target = db.tables[table]
+    condition = sa.and_(sa.true(), *(target.columns[name] == value for name, value in key.items()))
+    with db.engine.begin() as connection:
+        connection.execute(sa.delete(target).where(condition))
+
+
 def time_ordered_id(moment: datetime) -> uuid.UUID:
     """A UUID of version 7 (RFC 9562) for a moment, as Airflow 3 gives to what it creates then."""
     milliseconds = int(moment.timestamp() * 1000)
@@ -74,7 +91,8 @@ def _demanded(db: AirflowDatabase, column: sa.Column[Any]) -> bool:
     return not numbered
 
 
-def _as_airflow_writes(db: AirflowDatabase, column: sa.Column[Any], value: Any) -> Any:
+def as_airflow_writes(db: AirflowDatabase, column: sa.Column[Any], value: Any) -> Any:
+    """The value as this column of this database takes it; ValueError for a naive moment."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise ValueError(f"{column.table.name}.{column.name}: give a moment with a time zone")

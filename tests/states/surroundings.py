@@ -6,13 +6,19 @@ from datetime import datetime
 from typing import Any
 
 from tests.airflow_database import AirflowDatabase
-from tests.states.rows import insert
+from tests.states.rows import exists, insert
 
 
 def a_pool(db: AirflowDatabase, name: str, slots: int, *, include_deferred: bool = False, **columns: Any) -> None:
     """A pool; `include_deferred` (do deferred tasks hold a slot?) is kept where the schema has it, from 2.7."""
     values = {"pool": name, "slots": slots, "description": "", "include_deferred": include_deferred}
     insert(db, "slot_pool", values, columns)
+
+
+def pool_there(db: AirflowDatabase, name: str, slots: int, *, include_deferred: bool = False) -> None:
+    """Make the pool, unless it is there."""
+    if not exists(db, "slot_pool", pool=name):
+        a_pool(db, name, slots, include_deferred=include_deferred)
 
 
 def a_log_row(

@@ -149,7 +149,14 @@ def a_finished_task_instance(
 
 
 def an_archived_try(
-    db: AirflowDatabase, key: TaskKey, *, started: datetime, ended: datetime, try_number: int = 1, state: str = "failed"
+    db: AirflowDatabase,
+    key: TaskKey,
+    *,
+    started: datetime,
+    ended: datetime,
+    try_number: int = 1,
+    state: str = "failed",
+    max_tries: int = 2,
 ) -> None:
     """An earlier try of a task instance that is there with a higher `try_number`, where this release keeps such tries.
 
@@ -159,7 +166,7 @@ def an_archived_try(
         **_columns_of(key),
         "state": state,
         "try_number": try_number,
-        "max_tries": 2,
+        "max_tries": max_tries,
         "pool": "default_pool",
         "pool_slots": 1,
         "queue": "default",
