@@ -34,9 +34,10 @@ return 1
 
 @dataclass(frozen=True)
 class Message:
-    """A message: its delivery tag, its queue and that queue's list for its priority, and the text in the list."""
+    """A message: its delivery tag, Celery's id of the task in it, its queue, that queue's list for its priority, its text there."""
 
     tag: str
+    number: str
     queue: str
     key: str
     text: str
@@ -66,7 +67,7 @@ class Message:
                 "delivery_info": {"exchange": "", "routing_key": spec.queue}, "delivery_tag": tag,
             },
         })  # fmt: skip
-        return cls(tag, spec.queue, f"{spec.queue}{SEPARATOR}{step}" if step else spec.queue, text)
+        return cls(tag, number, spec.queue, f"{spec.queue}{SEPARATOR}{step}" if step else spec.queue, text)
 
 
 class Broker:
@@ -80,19 +81,24 @@ class Broker:
         self._asked: list[Command] = []
         self._wanted: list[LiveTask] = []
 
-    def send(self, task: LiveTask) -> None:
-        """Queue a task instance, as the schedulers do."""
+    def send(self, task: LiveTask) -> str:
+        """Queue a task instance, as the schedulers do; gives Celery's id of it."""
         message = self._messages[task] = Message.of(task)
         self._bind(message.queue)
         # Not twice, should it be sent again after the connection was lost.
         self._later += [("LREM", message.key, 0, message.text), ("LPUSH", message.key, message.text)]
+        return message.number
 
-    def hold(self, task: LiveTask, since: datetime) -> None:
-        """Give a worker the message of a task instance that it has run for long, without its ever having waited."""
+    def hold(self, task: LiveTask, since: datetime) -> str:
+        """Give a worker the message of a task instance that it has run for long, without its ever having waited.
+
+        Gives Celery's id of it.
+        """
         message = self._messages[task] = Message.of(task)
         self._bind(message.queue)
         tag = message.tag
         self._later += [("HSET", UNACKED, tag, message.held), ("ZADD", UNACKED_INDEX, since.timestamp(), tag)]
+        return message.number
 
     def acknowledge(self, task: LiveTask) -> None:
         """Give back the message of a task instance that has ended, as its worker does."""

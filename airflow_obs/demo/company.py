@@ -124,6 +124,17 @@ EMBEDDINGS = DagSpec(
     (TaskSpec("embed", 0, 60, queue=GPU, mapped=6), TaskSpec("publish", 1, 3)),
     description="Written for workers with a GPU",
 )  # fmt: skip
+PARTNER_FILES = DagSpec(
+    "partner_files_backfill", "sales/partner_files.py", "sales-data", None,
+    (TaskSpec("wait_for_file", 0, 3600, "S3KeySensorAsync", PARTNER_API, PARTNERS, mapped=12, fails=0, defers=True),
+     TaskSpec("load_files", 1, 10)),
+    description="Waits for the files of a quarter, by hand",
+)  # fmt: skip
+RESCORING = DagSpec(
+    "customer_rescoring", "ml/customer_rescoring.py", "machine-learning", None,
+    (TaskSpec("score_segment", 0, 3600, mapped=40, fails=0), TaskSpec("publish", 1, 3)),
+    description="Scores every customer anew, by hand",
+)  # fmt: skip
 TRAINING = DagSpec(
     "recommender_training", "ml/recommender_training.py", "machine-learning", None,
     (TaskSpec("fit", 0, 30 * 3600, queue=HIGHMEM, fails=0), TaskSpec("publish", 1, 3)), 0.8,
@@ -186,7 +197,7 @@ DAGS: tuple[DagSpec, ...] = (
         TaskSpec("rotate_logs", 0, 12, "BashOperator"),
         TaskSpec("report_usage", 1, 5),
     ), 0.2),
-    BACKFILL, EMBEDDINGS, TRAINING,
+    BACKFILL, EMBEDDINGS, PARTNER_FILES, RESCORING, TRAINING,
     DagSpec("legacy_ftp_export", "legacy/ftp_export.py", "operations", 900, _extract_load("ftp", 30), 0.3, paused=True),
     DagSpec("customer_360_v1", "legacy/customer_360.py", "operations", 900, _extract_load("customers", 30), stale=True),
 )  # fmt: skip

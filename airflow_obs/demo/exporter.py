@@ -31,7 +31,18 @@ collectors:
   task_instances: {interval: 2s, timeout: 2s}
   dag_runs: {interval: 2s, timeout: 2s, overdue_after: 5s}
   dag_processing: {interval: 2s, timeout: 2s}
+  bundles: {interval: 2s, timeout: 2s}
   pools: {interval: 2s, timeout: 2s}
+  outcomes: {interval: 2s, timeout: 2s}
+  dags: {interval: 2s, timeout: 2s}
+  task_events: {interval: 2s, timeout: 2s}
+  stuck_tasks: {interval: 2s, timeout: 2s, alive_within: 12s}
+  starvation: {interval: 2s, timeout: 2s}
+  triggers: {interval: 2s, timeout: 2s, alive_within: 12s}
+  assets: {interval: 2s, timeout: 2s}
+  deadlines: {interval: 2s, timeout: 2s}
+  vacuum: {interval: 2s, timeout: 2s}
+  clean_up: {interval: 5s, timeout: 5s}
   database: {interval: 2s, timeout: 2s}
   tables: {interval: 2s, timeout: 2s}
   broker: {interval: 2s, timeout: 2s}

@@ -23,8 +23,14 @@ LONG_IDLE = 5.0
 MANY_DEAD = 10_000
 MANY_WAITING = 25
 MANY_LOST = 10
+MANY_VERSIONS = 10
+LONG_UNASSIGNED = 5.0
+MANY_TRIGGERS = 5
+LONG_AWAITED = 3600.0
+SHARE_STALE = 0.25
+FEW_FAILED = 2
 SHARE_OF_TIMEOUT = 0.9
-"""Seconds, rows, messages and shares beyond which a figure looks sick in the demo, whose clocks run faster than production's."""
+"""Seconds, rows, messages, runs and shares beyond which a figure looks sick in the demo, whose clocks are quicker."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +88,9 @@ def ready(url: str, timeout: float = 2.0) -> bool:
 
 def figures(page: Page, now: float) -> list[Figure]:
     """The figures of a page read at `now` (Unix seconds), those that look sick marked; no figure without its series."""
-    return [*_jobs(page, now), *_tasks(page, now), *_pools(page), *_parsing(page, now), *_database(page, now),
-            *_broker(page, now), *_workers(page), *_collectors(page)]  # fmt: skip
+    return [*_jobs(page, now), *_tasks(page, now), *_astray(page), *_pools(page), *_parsing(page, now), *_database(page, now),
+            *_triggers(page, now), *_awaited(page, now), *_versions(page, now), *_upkeep(page, now), *_broker(page, now),
+            *_workers(page), *_collectors(page)]  # fmt: skip
 
 
 def _jobs(page: Page, now: float) -> Iterator[Figure]:
@@ -107,6 +114,27 @@ def _tasks(page: Page, now: float) -> Iterator[Figure]:
     yield Figure("dag runs", runs)
     overdue = int(page.total(metrics.DAGS_OVERDUE))
     yield Figure("DAGs overdue", str(overdue), overdue > 0)
+
+
+def _astray(page: Page) -> Iterator[Figure]:
+    if page.series(metrics.GHOSTS):
+        nobodys = {
+            "ghosts": page.total(metrics.GHOSTS), "orphans": page.total(metrics.ORPHANS),
+            "without heartbeat": page.total(metrics.HEARTBEATS_OVERDUE),
+        }  # fmt: skip
+        text = ", ".join(f"{count:g} {name}" for name, count in nobodys.items() if count)
+        yield Figure("nobody's tasks", text or "none", bool(text))
+    if page.series(metrics.DAGS_AT_LIMIT):
+        runs = page.total(metrics.DAGS_AT_LIMIT, limit="max_active_runs")
+        tasks = page.total(metrics.DAGS_AT_LIMIT, limit="max_active_tasks")
+        yield Figure("DAGs at a limit", f"{runs:g} of runs, {tasks:g} of tasks", runs + tasks > 0)
+    if page.series(metrics.RUNS_FINISHED):
+        failed, ended = page.total(metrics.RUNS_FINISHED, state="failed"), page.total(metrics.RUNS_FINISHED)
+        # A healthy company has a run in twenty fail.
+        yield Figure("runs since the start", f"{failed:g} of {ended:g} failed", failed > max(FEW_FAILED, ended / 4))
+    if events := page.series(metrics.TASK_EVENTS):
+        text = ", ".join(f"{count:g} {labels['event']}" for labels, count in sorted(events, key=str) if count)
+        yield Figure("scheduler's complaints", text or "none", bool(text))
 
 
 def _pools(page: Page) -> Iterator[Figure]:
@@ -145,6 +173,59 @@ def _database(page: Page, now: float) -> Iterator[Figure]:
         yield Figure("most dead rows", f"{labels['table']} {rows:,.0f}", rows > MANY_DEAD)
 
 
+def _triggers(page: Page, now: float) -> Iterator[Figure]:
+    if page.series(metrics.TRIGGERS_STRANDED):
+        ages = [now - moment for moment in page.values(metrics.TRIGGERS_OLDEST)]
+        stranded = [now - moment for moment in page.values(metrics.TRIGGERS_STRANDED_OLDEST)]
+        waiting = page.total(metrics.TRIGGERS)
+        text = f"{waiting:g}" + (f", the oldest for {max(ages):.0f} s" if ages else "")
+        if page.total(metrics.TRIGGERS_STRANDED):
+            text += f"; {page.total(metrics.TRIGGERS_STRANDED):g} run by nobody"
+        overdue = page.total(metrics.DEFERRED_OVERDUE)
+        if overdue:
+            text += f"; {overdue:g} past their timeout"
+        sick = waiting > MANY_TRIGGERS or max(stranded, default=0) > LONG_UNASSIGNED or overdue > 0
+        yield Figure("triggers", text, sick)
+
+
+def _awaited(page: Page, now: float) -> Iterator[Figure]:
+    for waiting in page.values(metrics.ASSETS_QUEUED, dag_state="active"):
+        ages = [now - moment for moment in page.values(metrics.ASSETS_QUEUED_OLDEST, dag_state="active")]
+        text = f"{waiting:g} wait for others" + (f", the oldest for {max(ages) / 3600:.0f} hours" if ages else "")
+        yield Figure("asset updates", text, max(ages, default=0) > LONG_AWAITED)
+    for missed in page.values(metrics.DEADLINES_MISSED):
+        callbacks = page.total(metrics.CALLBACKS_WAITING)
+        yield Figure("deadlines", f"{missed:g} missed, {callbacks:g} callbacks waiting", missed + callbacks > 0)
+
+
+def _versions(page: Page, now: float) -> Iterator[Figure]:
+    if page.series(metrics.DAGS):
+        counts = {state: page.total(metrics.DAGS, state=state) for state in ("active", "paused", "stale")}
+        text = ", ".join(f"{count:g} {state}" for state, count in counts.items())
+        yield Figure("DAGs", text, counts["stale"] > SHARE_STALE * sum(counts.values()))
+    for labels, moment in page.series(metrics.BUNDLE_REFRESHED):
+        yield Figure(f"bundle {labels['bundle']}", f"refreshed {_ago(now - moment)}", now - moment > LATE_PARSE)
+    for made in page.values(metrics.DAG_VERSIONS):
+        text = f"{made:g} in a day, of one DAG up to {page.total(metrics.DAG_VERSIONS_MAX):g}"
+        yield Figure("DAG versions", text, made > MANY_VERSIONS)
+
+
+def _upkeep(page: Page, now: float) -> Iterator[Figure]:
+    for deadlocks in page.values(metrics.DB_DEADLOCKS):
+        yield Figure("deadlocks", f"{deadlocks:g}", deadlocks > 0)
+    for prepared in page.values(metrics.DB_PREPARED):
+        age = max(page.values(metrics.DB_XMIN_AGE), default=0)
+        text = f"{prepared:g} prepared transactions, the oldest snapshot {age:g} transactions ago"
+        yield Figure("vacuum", text, prepared > 0)
+    if due := page.series(metrics.CLEAN_UP_DUE):
+        labels, moment = min(due, key=lambda series: series[1])
+        text = f"{labels['table']} overdue for {(now - moment) / 86400:.0f} days" if moment < now else "nothing overdue"
+        yield Figure("clean-up", text, moment < now)
+    if page.series(metrics.CLEAN_UP_UNDATED):
+        rows = page.total(metrics.CLEAN_UP_UNDATED)
+        yield Figure("rows never cleaned up", f"{rows:g}", rows > 0)
+
+
 def _broker(page: Page, now: float) -> Iterator[Figure]:
     for used in page.values(metrics.BROKER_MEMORY):
         limit = page.total(metrics.BROKER_MEMORY_MAX)
@@ -161,7 +242,7 @@ def _broker(page: Page, now: float) -> Iterator[Figure]:
     for held in page.values(metrics.BROKER_UNACKED):
         ages = [now - moment for moment in page.values(metrics.BROKER_UNACKED_OLDEST)]
         timeout = page.total(metrics.BROKER_VISIBILITY_TIMEOUT)
-        text = f"{held:g} held, the oldest for {max(ages, default=0):,.0f} of {timeout:,.0f} s"
+        text = f"{held:g} held" + (f", the oldest for {max(ages):,.0f} of {timeout:,.0f} s" if ages else "")
         yield Figure("unacked messages", text, max(ages, default=0) > SHARE_OF_TIMEOUT * timeout)
         lost = page.total(metrics.CELERY_TASK_INSTANCES) - held - page.total(metrics.BROKER_MESSAGES)
         # The database and the broker are read up to some seconds apart, in which tasks begin and end.

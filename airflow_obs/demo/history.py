@@ -12,6 +12,7 @@ from airflow_obs.demo.company import BROKEN_FILE, BROKEN_TRACE, BUNDLE, DAGS, FO
 from airflow_obs.demo.records import Value, copy, insert, log_extra, uuid7
 from airflow_obs.demo.runs import LOG_TEMPLATE, task_columns
 from airflow_obs.demo.state import LiveDag, State, last_due, next_due
+from airflow_obs.demo.versions import write_version
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection, cursor
@@ -94,11 +95,7 @@ def _dag(cur: cursor, dag: LiveDag, now: datetime, rng: random.Random) -> None:
         next_dagrun_data_interval_start=dag.next_due and dag.next_due - interval,
         next_dagrun_data_interval_end=dag.next_due,
     )  # fmt: skip
-    insert(cur, "dag_version", id=dag.version, version_number=1, dag_id=spec.dag_id, bundle_name=BUNDLE,
-           created_at=born, last_updated=born)  # fmt: skip
-    data = {"dag": {"dag_id": spec.dag_id, "tasks": [task.task_id for task in spec.tasks]}}
-    insert(cur, "serialized_dag", id=uuid7(born, rng), dag_id=spec.dag_id, data=json.dumps(data), created_at=born,
-           last_updated=born, dag_hash=f"{rng.getrandbits(128):032x}", dag_version_id=dag.version)  # fmt: skip
+    write_version(cur, dag, 1, born, rng)
 
 
 class _Past:

@@ -31,6 +31,7 @@ WATCHER = "airflow_obs"
 SETTINGS = {
     "listen_addresses": "",
     "max_connections": "60",
+    "max_prepared_transactions": "2",
     "shared_buffers": "32MB",
     # Nothing here outlives the demo, so nothing need reach the disk.
     "fsync": "off",

@@ -9,6 +9,7 @@ from airflow_obs.demo.company import BROKEN_FILE, BUNDLE
 from airflow_obs.demo.jobs import Job
 from airflow_obs.demo.records import update
 from airflow_obs.demo.state import State
+from airflow_obs.demo.versions import change
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor
@@ -18,11 +19,19 @@ INTERVAL = 10.0
 
 
 class DagProcessor:
-    """The one dag processor. `parsing = False`: its parsing processes hang while its own heartbeat goes on."""
+    """The one dag processor. `parsing = False`: its parsing processes hang while its own heartbeat goes on.
+
+    `refreshing = False`: it parses what it has, and nothing newer comes. `changing = True`: no two parses of a file give the
+    same DAGs. `gone`: folders of the bundle that it finds no files in.
+    """
 
     def __init__(self, state: State, job: Job, now: datetime) -> None:
         self.job = job
-        self.parsing = True
+        self.parsing = self.refreshing = True
+        self.changing = False
+        self.gone: tuple[str, ...] = ()
+        self._state = state
+        self._missed: set[str] = set()
         self._rng = state.rng("processor")
         seconds = {dag.spec.file: dag.spec.parse_seconds for dag in state.dags.values() if not dag.spec.stale}
         self._files = seconds | {BROKEN_FILE: 0.1}
@@ -32,8 +41,9 @@ class DagProcessor:
         """Write down every parse that has ended by now."""
         if not (self.job.alive and self.parsing):
             return
+        self._miss(cur)
         for file, due in self._next.items():
-            if now < due:
+            if now < due or file.startswith(self.gone):
                 continue
             took = self._files[file] * self._rng.lognormvariate(0, 0.15)
             self._next[file] = now + timedelta(seconds=INTERVAL + took)
@@ -41,4 +51,17 @@ class DagProcessor:
                 update(cur, "import_error", "filename", file, timestamp=now)
             else:
                 update(cur, "dag", "relative_fileloc", file, last_parsed_time=now, last_parse_duration=took)
-        update(cur, "dag_bundle", "name", BUNDLE, last_refreshed=now)
+            if self.changing:
+                for dag in self._state.dags.values():
+                    if dag.spec.file == file:
+                        change(cur, dag, now, self._rng)
+        if self.refreshing:
+            update(cur, "dag_bundle", "name", BUNDLE, last_refreshed=now)
+
+    def _miss(self, cur: cursor) -> None:
+        """DAGs whose files are gone go stale, and no run of them is created any more."""
+        for dag in self._state.dags.values():
+            if dag.spec.file.startswith(self.gone) and dag.spec.dag_id not in self._missed:
+                self._missed.add(dag.spec.dag_id)
+                dag.next_due = None
+                update(cur, "dag", "dag_id", dag.spec.dag_id, is_stale=True)

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from airflow_obs.demo.astray import Astray
 from airflow_obs.demo.broker import Broker
 from airflow_obs.demo.company import POOLS
 from airflow_obs.demo.jobs import Job
@@ -18,16 +19,23 @@ if TYPE_CHECKING:
 
 PARALLELISM = 64
 MAX_ACTIVE_RUNS = 4
+MAX_ACTIVE_TASKS = 16
 FINISHED = ("success", "failed", "upstream_failed")
 
 
 class Scheduling:
-    """What the schedulers that are alive do between them; with none alive nothing is created, scheduled or ended."""
+    """What the schedulers that are alive do between them; with none alive nothing is created, scheduled or ended.
+
+    `creating = False`: they create no run for any DAG. In the pools of `deferred_count` a deferred task instance holds its slot.
+    """
 
     def __init__(self, state: State, jobs: tuple[Job, ...], broker: Broker) -> None:
         self.jobs = jobs
+        self.creating = True
+        self.deferred_count: set[str] = set()
         self._broker = broker
         self._state = state
+        self._astray = Astray(state)
         self._rng = state.rng("scheduling")
 
     def step(self, cur: cursor, now: datetime) -> None:
@@ -36,15 +44,21 @@ class Scheduling:
         if not living:
             return
         job = self._rng.choice(living)
-        self._create(cur, job, now)
+        self._astray.step(cur, now)
+        if self.creating:
+            self._create(cur, job, now)
         self._start(cur, job, now)
         for run in [run for run in self._state.runs if run.state == "running"]:
             self._advance(cur, run, now)
         self._queue(cur, job, now)
 
     def _create(self, cur: cursor, job: Job, now: datetime) -> None:
+        unfinished = Counter(run.dag.spec.dag_id for run in self._state.runs if run.state != "failed")
         for dag in self._state.dags.values():
-            if dag.next_due is None or dag.next_due > now or dag.spec.paused or dag.spec.stale:
+            if dag.full is not (full := unfinished[dag.spec.dag_id] >= MAX_ACTIVE_RUNS):
+                dag.full = full
+                update(cur, "dag", "dag_id", dag.spec.dag_id, exceeds_max_non_backfill=full)
+            if full or dag.next_due is None or dag.next_due > now or dag.spec.paused or dag.spec.stale:
                 continue
             create_run(cur, self._state, dag, dag.next_due, now, self._rng, job=job.number)
             due = next_due(dag.spec, now)
@@ -90,15 +104,20 @@ class Scheduling:
 
     def _queue(self, cur: cursor, job: Job, now: datetime) -> None:
         occupying = [*self._state.tasks("queued"), *self._state.tasks("running")]
-        used = Counter(task.spec.pool for task in occupying)
+        deferred = [task for task in self._state.tasks("deferred") if task.spec.pool in self.deferred_count]
+        used = Counter(task.spec.pool for task in (*occupying, *deferred))
+        active = Counter(task.run.number for task in occupying)
         slots = {pool: size for pool, size, _ in POOLS}
         free = PARALLELISM - len(occupying)
         for task in self._state.tasks("scheduled"):
+            full = used[task.spec.pool] >= slots[task.spec.pool] or active[task.run.number] >= MAX_ACTIVE_TASKS
             # A task moves one state a loop, so that each state can be seen.
-            if free <= 0 or task.since == now or used[task.spec.pool] >= slots[task.spec.pool]:
+            if free <= 0 or full or task.since == now or task.run.state != "running":
                 continue
             free -= 1
             used[task.spec.pool] += 1
-            move(cur, task, "queued", now, queued_dttm=now, queued_by_job_id=job.number)
-            self._broker.send(task)
+            active[task.run.number] += 1
+            number = self._broker.send(task)
+            task.scheduler = job.number
+            move(cur, task, "queued", now, queued_dttm=now, queued_by_job_id=job.number, external_executor_id=number)
             task.due = now + timedelta(seconds=self._rng.uniform(0.8, 3.0))

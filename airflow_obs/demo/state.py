@@ -17,16 +17,24 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass
 class LiveDag:
-    """A DAG that the database knows; `next_due` is when its next run shall be created (None: never by itself)."""
+    """A DAG that the database knows; `next_due` is when its next run shall be created (None: never by itself).
+
+    `full`: it has so many unfinished runs that no other is created.
+    """
 
     spec: DagSpec
     version: uuid.UUID
     next_due: datetime | None
+    full: bool = False
 
 
 @dataclass(eq=False)
 class LiveTask:
-    """An unfinished task instance: in `state` since `since`; something happens to it at `due`, if anything."""
+    """An unfinished task instance: in `state` since `since`; something happens to it at `due`, if anything.
+
+    `lost`: its process is gone and nobody knows. `reported`: its executor says that it failed. `scheduler`: the job that
+    queued it. `requeues`: how often it was queued again because it had been queued for too long.
+    """
 
     spec: TaskSpec
     run: LiveRun
@@ -40,6 +48,15 @@ class LiveTask:
     worker: str = ""
     trigger: int | None = None
     resumed: bool = False
+    lost: bool = False
+    reported: bool = False
+    scheduler: int | None = None
+    requeues: int = 0
+
+    @property
+    def host(self) -> str:
+        """Where its worker runs; empty before it has one."""
+        return self.worker.rpartition("@")[2]
 
 
 @dataclass(eq=False)

@@ -14,15 +14,19 @@ if TYPE_CHECKING:
 
 
 class Triggerer:
-    """The one triggerer; dead, it wakes nobody."""
+    """The one triggerer; dead, it wakes nobody. `firing = False`: one trigger blocks the loop of all, and it beats on."""
 
     def __init__(self, state: State, job: Job) -> None:
         self.job = job
+        self.firing = True
         self._state = state
 
     def step(self, cur: cursor, now: datetime) -> None:
-        """Hand back the task instances whose trigger has fired."""
+        """Take the triggers that nobody has, and hand back the task instances whose trigger has fired."""
         if not self.job.alive:
+            return
+        cur.execute("UPDATE trigger SET triggerer_id = %s WHERE triggerer_id IS NULL", [self.job.number])
+        if not self.firing:
             return
         for task in self._state.tasks("deferred"):
             if now >= task.due:

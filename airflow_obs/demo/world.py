@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from airflow_obs.demo import history
+from airflow_obs.demo.astray import requeue
 from airflow_obs.demo.broker import Broker
 from airflow_obs.demo.company import DAG_PROCESSOR, SCHEDULERS, TRIGGERER
 from airflow_obs.demo.jobs import Job
@@ -14,7 +15,7 @@ from airflow_obs.demo.processor import DagProcessor
 from airflow_obs.demo.records import update
 from airflow_obs.demo.redis import Redis
 from airflow_obs.demo.roster import Roster
-from airflow_obs.demo.runs import create_run, start_run
+from airflow_obs.demo.runs import create_run, move, start_run
 from airflow_obs.demo.scheduling import Scheduling
 from airflow_obs.demo.state import LiveRun, LiveTask, State
 from airflow_obs.demo.triggerer import Triggerer
@@ -68,7 +69,7 @@ class World:
             self.scheduling = Scheduling(self.state, tuple(schedulers), self.broker)
             self.triggerer = Triggerer(self.state, triggerer)
             self.processor = DagProcessor(self.state, processor, start)
-            self.workers = Workers(self.state, triggerer, self.broker, start)
+            self.workers = Workers(self.state, self.broker, start)
             roster = Roster(redis.folder, self.workers)
             self._parts: tuple[Part, ...] = (
                 self.processor, self.triggerer, self.workers, self.scheduling, self.broker, roster, *jobs
@@ -83,10 +84,10 @@ class World:
         with self._session, self._session.cursor() as cur:
             self._step(cur, now)
 
-    def trigger(self, dag_id: str) -> LiveRun:
-        """Somebody triggers a DAG by hand."""
+    def trigger(self, dag_id: str, at: datetime | None = None) -> LiveRun:
+        """Somebody triggers a DAG by hand; runs that are triggered at once say different moments."""
         with self._session, self._session.cursor() as cur:
-            return create_run(cur, self.state, self.state.dags[dag_id], self.now, self.now, self._rng, job=None)
+            return create_run(cur, self.state, self.state.dags[dag_id], at or self.now, self.now, self._rng, job=None)
 
     def resume(self, dag_id: str, since: datetime, worker: str) -> LiveTask:
         """Somebody had triggered a DAG then, whose first task instance this worker has run ever since."""
@@ -95,11 +96,49 @@ class World:
             start_run(cur, run, since, job=None)
             task = run.tasks[0]
             task.try_number, task.worker = 1, worker
-            self.broker.hold(task, since)
-            update(cur, "task_instance", "id", task.id, try_number=1, scheduled_dttm=since, queued_dttm=since)
+            task.scheduler = self.scheduling.jobs[0].number
+            update(
+                cur, "task_instance", "id", task.id, try_number=1, scheduled_dttm=since, queued_dttm=since,
+                queued_by_job_id=task.scheduler, external_executor_id=self.broker.hold(task, since),
+            )  # fmt: skip
             self.workers.begin(cur, task, since)
             task.due = max(task.due, self.now + timedelta(hours=1))  # it still runs, however its luck would have it
         return task
+
+    def defer(self, task: LiveTask, at: datetime) -> None:
+        """A task instance that runs had handed itself to the triggerer then."""
+        with self._session, self._session.cursor() as cur:
+            self.workers.defer(cur, task, at)
+
+    def wait_for_long(self, dag_id: str, queued: datetime, requeued: Sequence[datetime]) -> None:
+        """Somebody had triggered a DAG whose first task instances are queued since then, after having been requeued at times."""
+        begun = min((*requeued, queued))
+        with self._session, self._session.cursor() as cur:
+            run = create_run(cur, self.state, self.state.dags[dag_id], begun, begun, self._rng, job=None)
+            start_run(cur, run, begun, job=None)
+            for task in run.tasks:
+                if task.spec.stage > 0:
+                    continue
+                task.try_number, task.scheduler = 1, self.scheduling.jobs[0].number
+                number = self.broker.send(task)
+                for moment in requeued:
+                    requeue(cur, task, moment)
+                    number = self.broker.send(task)
+                move(cur, task, "queued", queued, try_number=1, scheduled_dttm=queued, queued_dttm=queued,
+                     queued_by_job_id=task.scheduler, external_executor_id=number)  # fmt: skip
+
+    def end_in_sql(self, runs: Iterable[LiveRun]) -> None:
+        """Somebody sets runs to failed in the database, and leaves their task instances as they are."""
+        with self._session, self._session.cursor() as cur:
+            for run in runs:
+                run.state = "failed"
+                update(cur, "dag_run", "id", run.number, state="failed", end_date=self.now)
+
+    def count_deferred(self, pool: str) -> None:
+        """Somebody sets a pool to count deferred task instances."""
+        with self._session, self._session.cursor() as cur:
+            update(cur, "slot_pool", "pool", pool, include_deferred=True)
+        self.scheduling.deferred_count.add(pool)
 
     def close(self) -> None:
         """End the simulation's sessions."""

@@ -9,14 +9,13 @@ from itertools import count
 import pytest
 
 from airflow_obs.demo import postgres
+from airflow_obs.demo.figures import Page
 from airflow_obs.demo.keeper import Keeper
 from airflow_obs.demo.postgres import Server
 from airflow_obs.demo.redis import Redis
+from tests.demo.sick_worlds import Observe, look
 
 NewDatabase = Callable[[], str]
-
-PATIENCE = 5.0
-"""Seconds that simulated steps wait for Redis, so that no test depends on how fast it is."""
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +50,18 @@ def demo_server(keeper: Keeper) -> Server:
 def new_demo_database(demo_server: Server) -> NewDatabase:
     """Make a database with the shipped schema and give its name."""
     return partial(_copy_of_schema, demo_server, count())
+
+
+@pytest.fixture(scope="session")
+def observe(demo_server: Server, new_demo_database: NewDatabase) -> Observe:
+    """What the exporter says of a world with these faults, or of a healthy one."""
+    return lambda *names: look(demo_server, new_demo_database(), *names)
+
+
+@pytest.fixture(scope="session")
+def healthy(observe: Observe) -> Page:
+    """What the exporter says of a healthy world."""
+    return observe()
 
 
 def _copy_of_schema(server: Server, numbers: Iterator[int]) -> str:

@@ -17,7 +17,8 @@ from airflow_obs.demo.keeper import Keeper
 from airflow_obs.demo.postgres import Server
 from airflow_obs.demo.redis import Redis
 from airflow_obs.demo.world import World, utc_now
-from tests.demo.conftest import PATIENCE, NewDatabase
+from tests.demo.conftest import NewDatabase
+from tests.demo.sick_worlds import PATIENCE
 from tests.eventually import eventually
 
 

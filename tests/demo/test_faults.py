@@ -3,98 +3,17 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
+import re
+from pathlib import Path
 
 import pytest
 
 from airflow_obs.catalog import metrics
-from airflow_obs.demo import exporter, faults, fleet
+from airflow_obs.demo import faults
 from airflow_obs.demo.company import WORKERS
-from airflow_obs.demo.faults.fault import Fault
 from airflow_obs.demo.figures import Page
-from airflow_obs.demo.keeper import Keeper
-from airflow_obs.demo.postgres import WATCHER, Server
-from airflow_obs.demo.redis import Redis
-from airflow_obs.demo.world import World, utc_now
 from airflow_obs.errors import UsageError
-from tests.demo.conftest import PATIENCE, NewDatabase
-
-SICK_FOR = 90
-"""Seconds that a fault has lasted when the exporter looks. They are simulated, so nobody waits for them."""
-
-Observe = Callable[[str | None], Page]
-
-
-POLICY = """
-deployments:
-  - name: demo
-    airflow: {executor: CeleryExecutor}
-    sources: {database: {}, broker: {}}
-collectors:
-  broker: {timeout: 2s}
-"""
-
-
-@contextmanager
-def living(server: Server, database: str, redis: Redis, fault: Fault | None) -> Iterator[None]:
-    """A world that has had this fault for a while, and whose clock has just reached the present."""
-    begun = utc_now() - timedelta(seconds=SICK_FOR)
-    world = World(lambda application: server.connect(application, database=database), redis, begun, patience=PATIENCE)
-    try:
-        if fault is not None:
-            fault.begin(world)
-        while (now := world.now + timedelta(seconds=1)) < utc_now():
-            world.step(now)
-            if fault is not None and now < begun + timedelta(seconds=15):
-                fault.step(world)
-        yield
-    finally:
-        world.close()
-        if fault is not None:
-            fault.end()
-
-
-@pytest.fixture(scope="module")
-def observe(demo_server: Server, new_demo_database: NewDatabase) -> Observe:
-    """What the exporter says of a world with this fault, or of a healthy one."""
-
-    def look(name: str | None) -> Page:
-        database = new_demo_database()
-        with Keeper() as keeper:
-            redis = Redis(keeper)
-            fleet.start(keeper, redis)
-            redis.wait()
-            policy = keeper.folder / "policy.yaml"
-            policy.write_text(POLICY)
-            env = exporter.environment(demo_server.url(WATCHER, database), redis.watcher_url)
-            command = [sys.executable, "-m", "airflow_obs", "exporter", "--once", "--policy", str(policy)]
-            with living(demo_server, database, redis, faults.by_name(name) if name else None):
-                done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-            fleet.check(keeper)
-        page = Page(done.stdout)
-        assert page.values(metrics.COLLECTOR_SUCCESS, collector="database") == [1], done.stderr
-        return page
-
-    return look
-
-
-@pytest.fixture(scope="module")
-def healthy(observe: Observe) -> Page:
-    return observe(None)
-
-
-def age(moments: list[float]) -> float:
-    """Seconds since the oldest of these moments; 0 when there are none."""
-    return time.time() - min(moments, default=time.time())
-
-
-def beats(page: Page, job_type: str) -> list[float]:
-    return sorted(page.values(metrics.JOB_HEARTBEAT, job_type=job_type))
+from tests.demo.sick_worlds import SICK_FOR, Observe, age, beats, lost
 
 
 def test_scheduler_dead(observe: Observe, healthy: Page) -> None:
@@ -156,12 +75,6 @@ def test_table_bloat(observe: Observe, healthy: Page) -> None:
     assert page.total(metrics.TABLE_DEAD_ROWS, table="log") > 40_000
     assert healthy.total(metrics.TABLE_DEAD_ROWS, table="log") < 10_000
     assert page.total(metrics.TABLE_SIZE, table="log") > 2 * healthy.total(metrics.TABLE_SIZE, table="log")
-
-
-def lost(page: Page) -> float:
-    """Task instances that Celery should have a message for, and has not."""
-    has = page.total(metrics.BROKER_MESSAGES) + page.total(metrics.BROKER_UNACKED)
-    return page.total(metrics.CELERY_TASK_INSTANCES) - has
 
 
 def test_a_healthy_world_has_busy_workers_and_every_message(healthy: Page) -> None:
@@ -238,7 +151,8 @@ def test_queue_without_worker(observe: Observe, healthy: Page) -> None:
 
 
 def test_every_fault_has_a_test_a_line_and_metrics() -> None:
-    tests = {name.removeprefix("test_").replace("_", "-") for name in globals() if name.startswith("test_")}
+    files = [file.read_text() for file in Path(__file__).parent.glob("test_*faults*.py")]
+    tests = {name.replace("_", "-") for text in files for name in re.findall(r"^def test_(\w+)", text, re.MULTILINE)}
     assert {fault.name for fault in faults.ALL} <= tests
     assert len({fault.name for fault in faults.ALL}) == len(faults.ALL)
     for fault in faults.ALL:

@@ -59,6 +59,121 @@ def test_a_full_pool_and_a_long_queue_look_sick() -> None:
     assert "3 queued" in found("task instances", shown).text
 
 
+def test_tasks_that_went_astray_and_failing_runs_look_sick() -> None:
+    shown = figures(page(
+        (metrics.GHOSTS, 6, {"state": "queued"}), (metrics.GHOSTS, 0, {"state": "running"}),
+        (metrics.ORPHANS, 0, {"state": "queued"}), (metrics.HEARTBEATS_OVERDUE, 4, {}),
+        (metrics.DAGS_AT_LIMIT, 1, {"limit": "max_active_runs"}), (metrics.DAGS_AT_LIMIT, 0, {"limit": "max_active_tasks"}),
+        (metrics.RUNS_FINISHED, 5, {"state": "failed", "run_type": "manual"}),
+        (metrics.RUNS_FINISHED, 8, {"state": "success", "run_type": "scheduled"}),
+        (metrics.TASK_EVENTS, 3, {"event": "state mismatch"}), (metrics.TASK_EVENTS, 0, {"event": "heartbeat timeout"}),
+    ), NOW)  # fmt: skip
+    for name, text in (
+        ("nobody's tasks", "6 ghosts, 4 without heartbeat"),
+        ("DAGs at a limit", "1 of runs, 0 of tasks"),
+        ("runs since the start", "5 of 13 failed"),
+        ("scheduler's complaints", "3 state mismatch"),
+    ):
+        assert found(name, shown) == Figure(name, text, sick=True)
+
+
+def test_nothing_astray_looks_well() -> None:
+    shown = figures(page(
+        (metrics.GHOSTS, 0, {"state": "queued"}), (metrics.DAGS_AT_LIMIT, 0, {"limit": "max_active_runs"}),
+        (metrics.RUNS_FINISHED, 2, {"state": "failed", "run_type": "scheduled"}),
+        (metrics.TASK_EVENTS, 0, {"event": "state mismatch"}),
+    ), NOW)  # fmt: skip
+    for name, text in (
+        ("nobody's tasks", "none"),
+        ("DAGs at a limit", "0 of runs, 0 of tasks"),
+        ("runs since the start", "2 of 2 failed"),
+        ("scheduler's complaints", "none"),
+    ):
+        assert found(name, shown) == Figure(name, text)
+
+
+def test_triggers_versions_and_upkeep_look_sick() -> None:
+    shown = figures(page(
+        (metrics.TRIGGERS, 1, {"hostname": "a"}), (metrics.TRIGGERS, 2, {"hostname": "none"}),
+        (metrics.TRIGGERS_OLDEST, NOW - 30, {"hostname": "a"}), (metrics.TRIGGERS_STRANDED, 2, {"reason": "unassigned"}),
+        (metrics.TRIGGERS_STRANDED_OLDEST, NOW - 9, {"reason": "unassigned"}),
+        (metrics.DAGS, 4, {"state": "active"}), (metrics.DAGS, 3, {"state": "stale"}),
+        (metrics.BUNDLE_REFRESHED, NOW - 60, {"bundle": "folder"}),
+        (metrics.DAG_VERSIONS, 40, {}), (metrics.DAG_VERSIONS_MAX, 12, {}),
+        (metrics.DB_DEADLOCKS, 3, {}), (metrics.DB_PREPARED, 1, {}), (metrics.DB_XMIN_AGE, 700, {"holder": "prepared"}),
+        (metrics.CLEAN_UP_DUE, NOW - 10 * 86400, {"table": "log"}), (metrics.CLEAN_UP_DUE, NOW + 5, {"table": "job"}),
+    ), NOW)  # fmt: skip
+    for name, text in (
+        ("triggers", "3, the oldest for 30 s; 2 run by nobody"),
+        ("DAGs", "4 active, 0 paused, 3 stale"),
+        ("bundle folder", "refreshed 60 s ago"),
+        ("DAG versions", "40 in a day, of one DAG up to 12"),
+        ("deadlocks", "3"),
+        ("vacuum", "1 prepared transactions, the oldest snapshot 700 transactions ago"),
+        ("clean-up", "log overdue for 10 days"),
+    ):
+        assert found(name, shown) == Figure(name, text, sick=True)
+    stuck = figures(page((metrics.TRIGGERS_STRANDED, 0, {"reason": "dead"}), (metrics.DEFERRED_OVERDUE, 2, {})), NOW)
+    assert found("triggers", stuck) == Figure("triggers", "0; 2 past their timeout", sick=True)
+    many = figures(
+        page((metrics.TRIGGERS, 6, {"hostname": "a"}), (metrics.TRIGGERS_STRANDED, 0, {"reason": "dead"})), NOW
+    )
+    assert found("triggers", many).sick
+
+
+def test_what_is_not_there_has_no_age() -> None:
+    shown = figures(
+        page((metrics.TRIGGERS_STRANDED, 0, {}), (metrics.TRIGGERS, 0, {}), (metrics.BROKER_UNACKED, 0, {})), NOW
+    )
+    assert (found("triggers", shown).text, found("unacked messages", shown).text) == ("0", "0 held")
+
+
+def test_triggers_versions_and_upkeep_look_well() -> None:
+    shown = figures(page(
+        (metrics.TRIGGERS, 4, {"hostname": "a"}), (metrics.TRIGGERS_OLDEST, NOW - 30, {"hostname": "a"}),
+        (metrics.TRIGGERS_STRANDED, 0, {"reason": "dead"}),
+        (metrics.DAGS, 9, {"state": "active"}), (metrics.DAGS, 1, {"state": "stale"}), (metrics.DAG_VERSIONS, 1, {}),
+        (metrics.DB_DEADLOCKS, 0, {}), (metrics.DB_PREPARED, 0, {}), (metrics.CLEAN_UP_DUE, NOW + 5, {"table": "job"}),
+    ), NOW)  # fmt: skip
+    for name, text in (
+        ("triggers", "4, the oldest for 30 s"),
+        ("DAGs", "9 active, 0 paused, 1 stale"),
+        ("DAG versions", "1 in a day, of one DAG up to 0"),
+        ("deadlocks", "0"),
+        ("vacuum", "0 prepared transactions, the oldest snapshot 0 transactions ago"),
+        ("clean-up", "nothing overdue"),
+    ):
+        assert found(name, shown) == Figure(name, text)
+
+
+def test_what_is_awaited_and_never_cleaned_up_looks_sick() -> None:
+    shown = figures(page(
+        (metrics.ASSETS_QUEUED, 2, {"dag_state": "active"}), (metrics.ASSETS_QUEUED, 9, {"dag_state": "paused"}),
+        (metrics.ASSETS_QUEUED_OLDEST, NOW - 7200, {"dag_state": "active"}),
+        (metrics.DEADLINES_MISSED, 3, {}), (metrics.CALLBACKS_WAITING, 2, {"runner": "triggerer", "state": "queued"}),
+        (metrics.CLEAN_UP_UNDATED, 4, {"table": "dag_run"}), (metrics.CLEAN_UP_UNDATED, 8, {"table": "task_instance"}),
+    ), NOW)  # fmt: skip
+    for name, text in (
+        ("asset updates", "2 wait for others, the oldest for 2 hours"),
+        ("deadlines", "3 missed, 2 callbacks waiting"),
+        ("rows never cleaned up", "12"),
+    ):
+        assert found(name, shown) == Figure(name, text, sick=True)
+
+
+def test_what_is_awaited_and_never_cleaned_up_looks_well() -> None:
+    shown = figures(page(
+        (metrics.ASSETS_QUEUED, 1, {"dag_state": "active"}), (metrics.ASSETS_QUEUED_OLDEST, NOW - 60, {"dag_state": "active"}),
+        (metrics.DEADLINES_MISSED, 0, {}), (metrics.CLEAN_UP_UNDATED, 0, {"table": "dag_run"}),
+    ), NOW)  # fmt: skip
+    for name, text in (
+        ("asset updates", "1 wait for others, the oldest for 0 hours"),
+        ("deadlines", "0 missed, 0 callbacks waiting"),
+        ("rows never cleaned up", "0"),
+    ):
+        assert found(name, shown) == Figure(name, text)
+
+
 def test_failing_collectors_and_idle_transactions_are_told() -> None:
     shown = figures(page(
         (metrics.COLLECTOR_SUCCESS, 1, {"collector": "jobs"}), (metrics.COLLECTOR_SUCCESS, 0, {"collector": "pools"}),

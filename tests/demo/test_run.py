@@ -101,7 +101,7 @@ def test_it_shows_live_figures_and_ends_by_itself(folder: Path) -> None:
             "worker highmem@airflow-worker-0: ",
             "queue partners: ",
             "tasks without message: none",
-            "of 9 well",
+            "of 22 well",
         ):
             assert figure in read
         rest, _ = process.communicate()

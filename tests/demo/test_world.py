@@ -13,7 +13,8 @@ from airflow_obs.demo.company import DAGS, POOLS, SCHEDULERS
 from airflow_obs.demo.postgres import Server
 from airflow_obs.demo.redis import Redis
 from airflow_obs.demo.world import World
-from tests.demo.conftest import PATIENCE, NewDatabase
+from tests.demo.conftest import NewDatabase
+from tests.demo.sick_worlds import PATIENCE
 
 NOON = datetime(2026, 3, 5, 12, 0, tzinfo=UTC)
 

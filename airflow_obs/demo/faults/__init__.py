@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
+from airflow_obs.demo.faults.assets import AssetsWaiting
 from airflow_obs.demo.faults.broker import MessagesLost, RedisEvicting, RedisFrozen, UnackedNearVisibilityTimeout
-from airflow_obs.demo.faults.dag_processing import DagProcessorStalled
-from airflow_obs.demo.faults.database import IdleInTransaction, TableBloat
+from airflow_obs.demo.faults.clean_up import CleanUpOverdue, UndatedRows
+from airflow_obs.demo.faults.dag_processing import (
+    BundleNotRefreshed,
+    DagProcessorStalled,
+    DagsVanish,
+    DagVersionChurn,
+)
+from airflow_obs.demo.faults.database import Deadlocks, IdleInTransaction, TableBloat, VacuumHeldBack
+from airflow_obs.demo.faults.deadlines import DeadlinesMissed
 from airflow_obs.demo.faults.fault import Fault
-from airflow_obs.demo.faults.pools import PoolExhausted
-from airflow_obs.demo.faults.schedulers import OneSchedulerOfTwoDead, SchedulerDead
+from airflow_obs.demo.faults.pools import DagWedgedAtMaxRuns, DeferredHoldPool, PoolExhausted, Starvation
+from airflow_obs.demo.faults.schedulers import OneSchedulerOfTwoDead, SchedulerCreatesNoRuns, SchedulerDead
+from airflow_obs.demo.faults.tasks import (
+    ExecutorStateMismatch,
+    FailuresWave,
+    HeartbeatsLost,
+    RequeuesExhausted,
+    TasksWithoutOwner,
+)
+from airflow_obs.demo.faults.triggerer import TriggererDead, TriggersOverdue
 from airflow_obs.demo.faults.workers import QueueWithoutWorker, TasksStuckInQueued, WorkerCatatonic
 from airflow_obs.errors import UsageError
 
 ALL: tuple[type[Fault], ...] = (
     SchedulerDead,
     OneSchedulerOfTwoDead,
+    SchedulerCreatesNoRuns,
     TasksStuckInQueued,
+    RequeuesExhausted,
+    TasksWithoutOwner,
+    HeartbeatsLost,
+    ExecutorStateMismatch,
+    FailuresWave,
     DagProcessorStalled,
     PoolExhausted,
+    DeferredHoldPool,
+    DagWedgedAtMaxRuns,
+    Starvation,
     IdleInTransaction,
     TableBloat,
     RedisFrozen,
@@ -25,6 +50,17 @@ ALL: tuple[type[Fault], ...] = (
     UnackedNearVisibilityTimeout,
     WorkerCatatonic,
     QueueWithoutWorker,
+    TriggererDead,
+    TriggersOverdue,
+    AssetsWaiting,
+    DeadlinesMissed,
+    DagsVanish,
+    BundleNotRefreshed,
+    DagVersionChurn,
+    Deadlocks,
+    VacuumHeldBack,
+    CleanUpOverdue,
+    UndatedRows,
 )
 
 

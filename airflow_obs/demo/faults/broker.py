@@ -68,7 +68,8 @@ class MessagesLost(Fault):
 
     name = "messages-lost"
     sick = (
-        "Redis is killed every 20 seconds and comes back empty: what waited in it stays queued in the database for ever"
+        "Redis is killed every 20 seconds and comes back empty: "
+        "what waited in it stays queued in the database, and nothing happens for 10 minutes"
     )
     shows = (metrics.BROKER_STARTED, metrics.BROKER_MESSAGES, metrics.BROKER_UNACKED, metrics.CELERY_TASK_INSTANCES)
 

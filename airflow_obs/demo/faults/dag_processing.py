@@ -1,4 +1,4 @@
-"""Faults of the dag processor."""
+"""Faults of the dag processor, and of the files and bundles that it reads."""
 
 from __future__ import annotations
 
@@ -17,3 +17,41 @@ class DagProcessorStalled(Fault):
     def begin(self, world: World) -> None:
         """Parse nothing from now on."""
         world.processor.parsing = False
+
+
+class DagsVanish(Fault):
+    """Their rows and their past stay, and what remains runs well: only the number of DAGs tells."""
+
+    name = "dags-vanish"
+    sick = "the DAG folder is only half mounted: the DAGs of three teams go stale, and no run of them is created"
+    shows = (metrics.DAGS,)
+
+    _FOLDERS = ("sales/", "web/", "ml/")
+
+    def begin(self, world: World) -> None:
+        """Find no file in the folders from now on."""
+        world.processor.gone = self._FOLDERS
+
+
+class BundleNotRefreshed(Fault):
+    """Every file is still parsed on time, but it is yesterday's file."""
+
+    name = "bundle-not-refreshed"
+    sick = "the key for the DAGs' repository has expired: the dag processor parses the old files on time, new ones do not come"
+    shows = (metrics.BUNDLE_REFRESHED,)
+
+    def begin(self, world: World) -> None:
+        """Refresh nothing from now on."""
+        world.processor.refreshing = False
+
+
+class DagVersionChurn(Fault):
+    """A start date of now(), or a list in the order of a set: no two parses are alike."""
+
+    name = "dag-version-churn"
+    sick = "a shared module puts the moment of parsing into every DAG: each parse after a run makes a new version"
+    shows = (metrics.DAG_VERSIONS, metrics.DAG_VERSIONS_MAX)
+
+    def begin(self, world: World) -> None:
+        """Let every parse differ."""
+        world.processor.changing = True

@@ -30,3 +30,15 @@ class OneSchedulerOfTwoDead(Fault):
     def begin(self, world: World) -> None:
         """Kill the first."""
         world.scheduling.jobs[0].alive = False
+
+
+class SchedulerCreatesNoRuns(Fault):
+    """As when every row of the table dag is locked by a session that went away: the scheduler skips rows that are."""
+
+    name = "scheduler-creates-no-runs"
+    sick = "both schedulers beat on and finish what there is, but no DAG gets a new run any more"
+    shows = (metrics.NEXT_RUN_DUE, metrics.DAGS_OVERDUE, metrics.DAG_NEXT_RUN)
+
+    def begin(self, world: World) -> None:
+        """Create nothing from now on."""
+        world.scheduling.creating = False

@@ -39,7 +39,7 @@ class QueueWithoutWorker(Fault):
     """A new DAG, a misspelt queue, or workers that nobody has set up: its tasks wait, the others do not."""
 
     name = "queue-without-worker"
-    sick = "a DAG sends its tasks to the queue gpu, which no worker consumes from: they wait there for ever"
+    sick = "a DAG sends its tasks to the queue gpu, which no worker consumes from: they wait there"
     shows = (metrics.QUEUE_WORKERS, metrics.BROKER_MESSAGES, metrics.TASK_INSTANCES_OLDEST)
 
     _RUNS = 3
