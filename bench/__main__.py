@@ -10,15 +10,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import broker, cost, latency, plans
+from bench import broker, burst, cost, followed, latency, plans, week
 from bench.celery_queues import Backlog
 from bench.figures import Note, Result, as_json, as_text
-from bench.history import TASKS_PER_RUN, Filled, Size, fill
+from bench.history import KNOWN, TASKS_PER_RUN, Filled, Size, drop, fill
 from bench.postgres import ServerLog, postgres
 from tests.embedded_postgres import EmbeddedPostgres
 
-LATENCY_ALONE = 20_000
-"""Task instances behind the ordinary page where no cost is measured: its size does not depend on them."""
+LITTLE = 20_000
+"""Task instances behind the ordinary page and the outcomes, which do not depend on them."""
 
 CYCLES_PER_RUN = 10
 """Cycles of the broker's collector for each of the database's: they are short, and search in some of them only."""
@@ -27,26 +27,41 @@ CYCLES_PER_RUN = 10
 def main() -> None:
     """Print the tables, and write them as JSON where asked. Asserts nothing: figures depend on the machine."""
     arguments = _arguments()
-    results = list(_results(arguments))
-    print(as_text(results))
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(as_json(results), indent=1) + "\n")
+    results: list[Result] = []
+    try:
+        results.extend(_results(arguments))
+    finally:
+        # What was measured before a failure took its time, too.
+        print(as_text(results))
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps(as_json(results), indent=1) + "\n")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--task-instances", type=int, default=10_000_000, help="in the large database (%(default)s)")
     parser.add_argument("--smaller", type=int, help="task instances in the small database (a tenth)")
+    parser.add_argument(
+        "--airflow", nargs="+", choices=KNOWN, default=KNOWN, help="releases for cost and outcomes (all)"
+    )
     parser.add_argument("--runs", type=int, default=30, help="cycles measured after warming up (%(default)s)")
     parser.add_argument("--series", type=int, default=20_000, help="on the large page (%(default)s)")
     parser.add_argument("--scrapers", type=int, default=20, help="at the same time (%(default)s)")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each latency measurement (%(default)s)")
     parser.add_argument("--shared-buffers", default="1GB", help="PostgreSQL's shared_buffers (%(default)s)")
+    parser.add_argument("--finishing", type=int, default=5_000, help="task instances of a burst (%(default)s)")
+    parser.add_argument("--within", type=float, default=10.0, help="seconds in which they end (%(default)s)")
+    parser.add_argument(
+        "--poll-every", type=float, help="seconds from one poll for outcomes to the next (the policy's)"
+    )
+    parser.add_argument("--followed", type=int, default=20_000, help="task instances followed at most (%(default)s)")
+    parser.add_argument("--days", type=int, default=7, help="that pass (%(default)s)")
+    parser.add_argument("--per-day", type=int, default=5_000, help="task instances on each of them (%(default)s)")
     parser.add_argument("--queues", type=int, default=200, help="of Celery (%(default)s)")
     parser.add_argument("--messages", type=int, default=100_000, help="that wait in them (%(default)s)")
     parser.add_argument("--results", type=int, default=100_000, help="of tasks beside them (%(default)s)")
     parser.add_argument("--alone", action="store_true", help="do not fetch and measure celery-exporter beside ours")
-    parser.add_argument("--only", choices=("cost", "latency", "broker"), help="one part")
+    parser.add_argument("--only", choices=("cost", "outcomes", "latency", "broker"), help="one part")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args()
     arguments.smaller = arguments.smaller or arguments.task_instances // 10
@@ -71,26 +86,45 @@ def _of_database(arguments: argparse.Namespace, server: EmbeddedPostgres, log: S
     yield Note(
         "machine", f"PostgreSQL {_version(server)}, shared_buffers {arguments.shared_buffers}, fsync off, warm cache"
     )
-    ordinary: Filled | None = None
-    if arguments.only != "latency":
-        measured = []
-        for task_instances in sorted({arguments.smaller, arguments.task_instances}):
-            filled = _filled(server, task_instances)
-            ordinary = ordinary or filled
-            of_this = cost.measure(server, log, filled, arguments.runs)
-            measured.append((filled, of_this))
-            yield from cost.figures(filled, of_this)
-        yield from cost.ratios(measured)
-        yield from plans.explained(server, *measured[-1])
-    if arguments.only != "cost":
+    if arguments.only in (None, "cost"):
+        for release in arguments.airflow:
+            yield from _cost(arguments, server, log, release)
+    if arguments.only in (None, "outcomes"):
+        for release in arguments.airflow:
+            yield from _outcomes(arguments, server, log, release)
+    if arguments.only in (None, "latency"):
         options = latency.Options(arguments.series, arguments.scrapers, arguments.seconds)
-        ordinary = ordinary or _filled(server, min(LATENCY_ALONE, arguments.task_instances))
+        ordinary = _filled(server, arguments.airflow[0], min(LITTLE, arguments.task_instances))
         yield from latency.measure(server, ordinary, options)
 
 
-def _filled(server: EmbeddedPostgres, task_instances: int) -> Filled:
-    print(f"filling a database with {task_instances:,} task instances", file=sys.stderr)
-    return fill(server, Size(task_instances))
+def _cost(arguments: argparse.Namespace, server: EmbeddedPostgres, log: ServerLog, release: str) -> Iterator[Result]:
+    filled = [_filled(server, release, size) for size in sorted({arguments.smaller, arguments.task_instances})]
+    measured = list(zip(filled, cost.measure(server, log, filled, arguments.runs), strict=True))
+    for each, of_this in measured:
+        yield from cost.figures(each, of_this)
+    yield from cost.ratios(measured)
+    yield from plans.explained(server, *measured[-1])
+    for each in filled:
+        drop(server, each)
+
+
+def _outcomes(
+    arguments: argparse.Namespace, server: EmbeddedPostgres, log: ServerLog, release: str
+) -> Iterator[Result]:
+    filled = _filled(server, release, min(LITTLE, arguments.task_instances))
+    yield from burst.measure(log, filled, burst.Burst(arguments.finishing, arguments.within, arguments.poll_every))
+    yield from followed.measure(log, filled, arguments.followed, max(1, arguments.runs // 3))
+    drop(server, filled)
+    if release == arguments.airflow[-1]:
+        filled = _filled(server, release, min(LITTLE, arguments.task_instances))
+        yield from week.measure(filled, week.Week(arguments.days, arguments.per_day))
+        drop(server, filled)
+
+
+def _filled(server: EmbeddedPostgres, release: str, task_instances: int) -> Filled:
+    print(f"filling a database of Airflow {release} with {task_instances:,} task instances", file=sys.stderr)
+    return fill(server, release, Size(task_instances))
 
 
 def _version(server: EmbeddedPostgres) -> str:

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import psycopg2
+from psycopg2.extras import wait_select
 
 from airflow_obs.collectors.registry import collectors
 from airflow_obs.exporter.scrape import Job, run
 from airflow_obs.policy.loader import load
+from airflow_obs.policy.model import Policy
 from airflow_obs.sources.database import APPLICATION_NAME, Database
 from airflow_obs.sources.discovery import database_url
 from bench.figures import Figure
 from bench.history import Filled
 from bench.postgres import ServerLog, Statement
+from bench.work import Work
 from tests.embedded_postgres import EmbeddedPostgres
 
 WARM_UP = 3
+PATIENCE = 60.0
 COUNT_EVERYTHING = "SELECT dag_id, task_id, state, count(*) FROM task_instance GROUP BY 1, 2, 3"
 """What exporters without a state filter run at every scrape."""
 _BENCH = "bench"
@@ -39,11 +44,16 @@ class Once:
 
 @dataclass(frozen=True)
 class Cost:
-    """Every run of every database collector, warm, by collector; `first` is the one that connects and reads the schema."""
+    """Runs of the database collectors by collector: the one that connects, the first of each, and the warm ones.
 
-    first: Once
-    warm: dict[str, list[Once]]
-    intervals: dict[str, float]
+    `beside` are warm runs of collectors with another policy than the default, which are no part of the cycle.
+    """
+
+    connects: Once
+    first: Mapping[str, Once]
+    warm: Mapping[str, Sequence[Once]]
+    beside: Mapping[str, Sequence[Once]]
+    intervals: Mapping[str, float]
     count_everything_ms: float
 
     @property
@@ -57,36 +67,107 @@ class Cost:
         return statistics.median(sum(one.database_ms for one in cycle) for cycle in self.cycles)
 
 
-def measure(server: EmbeddedPostgres, log: ServerLog, filled: Filled, runs: int) -> Cost:
-    """Run the collectors' own code, in the exporter's role, this many times after warming up.
+def database_jobs(policy: Policy, source: Database) -> list[Job]:
+    """The enabled collectors that read the database, as the exporter makes them."""
+    every = collectors(policy.collectors, dags=policy.dags, retention=policy.retention)
+    by_name = policy.collectors.by_name()
+    return [Job(each, by_name[each.name], source) for each in every if each.source == source.name]
 
-    Raises RuntimeError when a collector fails: what it costs to fail is not the question.
-    """
+
+def source_of(filled: Filled) -> Database:
+    """The filled database as the exporter reaches it, in its own role."""
     environment = {"AIRFLOW_OBS_DB_URL": filled.exporter_url}
-    source = Database(lambda: database_url(environment))
-    policy = load().collectors
-    jobs = [
-        Job(collector, policy.by_name()[collector.name], source)
-        for collector in collectors(policy)
-        if collector.source == source.name
-    ]
-    first = _once(jobs[0], log)
-    cycles = [[_once(job, log) for job in jobs] for _ in range(WARM_UP + runs)][WARM_UP:]
-    source.close()
-    return Cost(
-        first,
-        {job.name: list(ones) for job, ones in zip(jobs, zip(*cycles, strict=True), strict=True)},
-        {job.name: job.policy.interval for job in jobs},
-        _count_everything(server, log, filled),
-    )
+    return Database(lambda: database_url(environment))
 
 
-def _once(job: Job, log: ServerLog) -> Once:
+@dataclass(frozen=True)
+class _Begun:
+    """A database whose collectors have connected: its jobs, the work that goes on in it, and its cycles."""
+
+    filled: Filled
+    jobs: Mapping[str, Job]
+    beside: Mapping[str, Job]
+    work: Work
+    connects: Once
+    cycles: list[dict[str, Once]]
+
+    def cycle(self, log: ServerLog) -> None:
+        """One more, and what happens after it."""
+        self.cycles.append({name: once(job, log) for name, job in {**self.jobs, **self.beside}.items()})
+        self.work.step(len(self.cycles))
+
+    def cost(self, count_everything_ms: float) -> Cost:
+        """What they came to."""
+        first, warm = self.cycles[0], self.cycles[1 + WARM_UP :]
+        return Cost(
+            self.connects,
+            first,
+            {name: [cycle[name] for cycle in warm] for name in self.jobs},
+            {name: [cycle[name] for cycle in warm] for name in self.beside},
+            {name: job.policy.interval for name, job in self.jobs.items()},
+            count_everything_ms,
+        )
+
+
+def measure(server: EmbeddedPostgres, log: ServerLog, filled: Sequence[Filled], runs: int) -> list[Cost]:
+    """Run the collectors' own code, in the exporter's role, this many times after warming up; work goes on in between.
+
+    The databases take turns, so that what else the machine does falls on all of them. Raises RuntimeError when a collector
+    fails: what it costs to fail is not the question.
+    """
+    with ExitStack() as open_ones:
+        all_begun = [open_ones.enter_context(_begun(each, log)) for each in filled]
+        for _ in range(1 + WARM_UP + runs):
+            for begun in all_begun:
+                begun.cycle(log)
+    return [begun.cost(_count_everything(server, log, begun.filled)) for begun in all_begun]
+
+
+@contextmanager
+def _begun(filled: Filled, log: ServerLog) -> Iterator[_Begun]:
+    policy = patient(load())
+    by_task = policy.model_copy(update={"dags": policy.dags.model_copy(update={"task_level": True})})
+    with closing(source_of(filled)) as source, closing(Work(filled)) as work, _a_queue_for_a_lock(filled):
+        jobs = {job.name: job for job in database_jobs(policy, source)}
+        beside = {"dags, task_level: true": next(job for job in database_jobs(by_task, source) if job.name == "dags")}
+        work.step(0)
+        yield _Begun(filled, jobs, beside, work, once(jobs["jobs"], log), [])
+
+
+def patient(policy: Policy) -> Policy:
+    """With time enough for every collector: how long it took is told, and a busy machine shall not end the bench."""
+    each = {
+        name: own.model_copy(update={"timeout": max(own.timeout, PATIENCE)})
+        for name, own in policy.collectors.by_name().items()
+    }
+    return policy.model_copy(update={"collectors": policy.collectors.model_copy(update=each)})
+
+
+def once(job: Job, log: ServerLog) -> Once:
+    """Run it and see what it cost; RuntimeError when it fails."""
     start = log.end()
     outcome = run(job)
     if outcome.error is not None:
-        raise RuntimeError(f"bench: collector {job.name} failed: {outcome.error}")
+        raise RuntimeError(f"bench: collector {job.name} failed: {outcome.error}\n{outcome.bug or ''}")
     return Once(log.since(start, APPLICATION_NAME), outcome.duration * 1000, len(outcome.readings))
+
+
+@contextmanager
+def _a_queue_for_a_lock(filled: Filled) -> Iterator[None]:
+    """One session holds the lock on a row and does nothing, another waits for it."""
+    update = "UPDATE slot_pool SET description = 'held' WHERE pool = 'pool_1'"
+    with (
+        closing(psycopg2.connect(filled.owner_url)) as holder,
+        closing(psycopg2.connect(filled.owner_url, async_=True)) as waiter,
+    ):
+        wait_select(waiter)
+        with holder.cursor() as cursor:
+            cursor.execute(update)
+        waits = waiter.cursor()
+        waits.execute(update)
+        yield
+        holder.rollback()
+        wait_select(waiter)
 
 
 def _count_everything(server: EmbeddedPostgres, log: ServerLog, filled: Filled) -> float:
@@ -108,14 +189,11 @@ def _count_everything(server: EmbeddedPostgres, log: ServerLog, filled: Filled) 
 
 def figures(filled: Filled, cost: Cost) -> Iterator[Figure]:
     """The table of one size."""
-    size = f"{filled.size.task_instances:,} task instances"
-    table = f"one cycle, {size} ({filled.megabytes:,.0f} MB, filled in {filled.seconds:.0f} s)"
-    for name, ones in {"(first: connect, read schema)": [cost.first], **cost.warm}.items():
-        yield Figure(table, name, "statements", statistics.median(len(one.statements) for one in ones))
-        yield Figure(table, name, "database p50", statistics.median(one.database_ms for one in ones), "ms")
-        yield Figure(table, name, "database max", max(one.database_ms for one in ones), "ms")
-        yield Figure(table, name, "wall p50", statistics.median(one.wall_ms for one in ones), "ms")
-        yield Figure(table, name, "series", statistics.median(one.series for one in ones))
+    table = f"one cycle, {filled} ({filled.megabytes:,.0f} MB, filled in {filled.seconds:.0f} s)"
+    yield from _row(table, "(connect, read schema, jobs)", [cost.connects])
+    for name, ones in cost.warm.items():
+        yield from _row(table, name, ones)
+        yield Figure(table, name, "first run", cost.first[name].database_ms, "ms")
     cycles = cost.cycles
     whole = "whole cycle"
     yield Figure(
@@ -125,6 +203,9 @@ def figures(filled: Filled, cost: Cost) -> Iterator[Figure]:
     yield Figure(table, whole, "database max", max(sum(one.database_ms for one in all_) for all_ in cycles), "ms")
     yield Figure(table, whole, "wall p50", statistics.median(sum(one.wall_ms for one in all_) for all_ in cycles), "ms")
     yield Figure(table, whole, "series", sum(ones[0].series for ones in cost.warm.values()))
+    yield Figure(table, whole, "first run", sum(cost.first[name].database_ms for name in cost.warm), "ms")
+    for name, ones in cost.beside.items():
+        yield from _row(table, f"beside: {name}", ones)
     minute = sum(
         statistics.median(one.database_ms for one in ones) * 60 / cost.intervals[name]
         for name, ones in cost.warm.items()
@@ -134,9 +215,17 @@ def figures(filled: Filled, cost: Cost) -> Iterator[Figure]:
     yield Figure(table, "unfiltered GROUP BY dag_id, task_id, state", "database p50", cost.count_everything_ms, "ms")
 
 
+def _row(table: str, row: str, ones: Sequence[Once]) -> Iterator[Figure]:
+    yield Figure(table, row, "statements", statistics.median(len(one.statements) for one in ones))
+    yield Figure(table, row, "database p50", statistics.median(one.database_ms for one in ones), "ms")
+    yield Figure(table, row, "database max", max(one.database_ms for one in ones), "ms")
+    yield Figure(table, row, "wall p50", statistics.median(one.wall_ms for one in ones), "ms")
+    yield Figure(table, row, "series", statistics.median(one.series for one in ones))
+
+
 def ratios(costs: Sequence[tuple[Filled, Cost]]) -> Iterator[Figure]:
     """How the cycle compares with the unfiltered query, and between the largest database and each smaller one."""
-    table = "ratios of database time"
+    table = f"ratios of database time, Airflow {costs[0][0].release}"
     for filled, cost in costs:
         row = f"unfiltered GROUP BY / whole cycle, {filled.size.task_instances:,} task instances"
         aim = ">= 100" if filled.size.task_instances >= 10_000_000 else ""

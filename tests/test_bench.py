@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import pytest
 import redis
 
 from airflow_obs.policy.loader import load
+from bench.burst import differences
+from bench.history import KNOWN
 from bench.relay import Relay
+from bench.work import Outcomes
 from tests.airflow_schemas import ROOT
 from tests.redis_server import redis_server
 
@@ -44,12 +48,73 @@ def bench(file: Path, *arguments: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("only", "expected"), [
-    ("cost", {"whole cycle", "unfiltered GROUP BY dag_id, task_id, state"} | set(load().collectors.by_name())),
+    ("cost", {"whole cycle", "unfiltered GROUP BY dag_id, task_id, state", "beside: dags, task_level: true"}
+             | set(load().collectors.by_name())),
     ("latency", {"large page", "database frozen: /metrics gzip, 2 scrapers, each every 250 ms"}),
 ])  # fmt: skip
 def test_bench_prints_cost_latency_and_size(tmp_path: Path, only: str, expected: set[str]) -> None:
     figures = bench(tmp_path / "figures.json", *SMALLEST, "--shared-buffers", "32MB", "--only", only)
     assert expected - {"health", "broker", "workers"} <= {figure["row"] for figure in figures}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The figures of small bursts, of a low bound, and of two short days."""
+    little = [
+        "--finishing",
+        "200",
+        "--within",
+        "1",
+        "--poll-every",
+        "1",
+        "--followed",
+        "2000",
+        "--days",
+        "2",
+        "--per-day",
+        "100",
+    ]
+    file = tmp_path_factory.mktemp("bench") / "figures.json"
+    return bench(file, *SMALLEST, *little, "--shared-buffers", "32MB", "--only", "outcomes")
+
+
+def column(figures: list[dict[str, Any]], name: str, table: str) -> list[float]:
+    """The values of this column in the tables whose name begins so."""
+    return [figure["value"] for figure in figures if figure["column"] == name and figure["table"].startswith(table)]
+
+
+def test_bench_compares_the_counters_with_a_count_by_sql(outcomes: list[dict[str, Any]]) -> None:
+    bursts = len(KNOWN) * ["between two polls", "across a poll"]
+    table = "outcomes of 200 task instances"
+    assert [
+        figure["row"] for figure in outcomes if figure["column"] == "took" and figure["table"].startswith(table)
+    ] == bursts
+    assert column(outcomes, "task instances by SQL", table) == [200] * len(bursts)
+    # One task in ten of the 180 in ten lots is retried.
+    assert column(outcomes, "retries by SQL", table) == [20] * len(bursts)
+    assert column(outcomes, "dag runs by SQL", table) == [15] * len(bursts), "ten, and one a tick that comes and goes"
+    for wrong in ("missed", "too many"):
+        assert column(outcomes, wrong, table) == [0] * len(bursts)
+
+
+def test_bench_measures_at_the_bound_and_day_by_day(outcomes: list[dict[str, Any]]) -> None:
+    bound, days = "outcomes, at most 2,000", "memory over 2 days"
+    assert min(column(outcomes, "remembered", bound)) >= 2_000
+    assert column(outcomes, "missed", bound) == column(outcomes, "too many", bound) == [0] * len(KNOWN)
+    assert len(column(outcomes, "RSS", days)) == 2
+    # Five steps a day, of 21 task instances, a retry and two runs each; the first day's last runs end on the second.
+    first, second = column(outcomes, "ended by SQL", days)
+    assert second - first == 5 * (21 + 1 + 2)
+    assert column(outcomes, "missed", days) == column(outcomes, "too many", days) == [0, 0]
+
+
+def test_a_difference_is_told_label_by_label() -> None:
+    truth = Outcomes(Counter({("success", "a"): 5, ("failed", "a"): 2}), Counter({("a",): 1}))
+    said = Outcomes(
+        Counter({("success", "a"): 4, ("failed", "a"): 3}), Counter({("a",): 1}), Counter({("success", "manual"): 1})
+    )
+    assert differences(truth, said) == (1, 2)
+    assert differences(truth, truth) == (0, 0)
 
 
 def test_bench_counts_what_waits_in_the_broker(tmp_path: Path) -> None:
