@@ -42,7 +42,7 @@ SETTINGS_3 = {
     "AIRFLOW__API__WORKERS": "1",
     "AIRFLOW__API__HOST": "127.0.0.1",
     "AIRFLOW__API_AUTH__JWT_SECRET": "e2e" * 22,
-    # A task fails that is not answered in time: the default of 5 s is too short for a busy machine.
+    # A task fails that is not answered in time: the default of 5 s is too short for a busy machine (3.0 cannot be told).
     "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
     "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
 }
@@ -134,9 +134,9 @@ class AirflowStack:
             # Not before: tasks that do not find the API server fail.
             self.start_scheduler()
 
-    def start_scheduler(self) -> None:
-        """Start a scheduler, in addition to those that run."""
-        self.scheduler = self.component("scheduler", "-s")
+    def start_scheduler(self, **environment: str) -> None:
+        """Start a scheduler, in addition to those that run, with these variables beside those of all components."""
+        self.scheduler = self.component("scheduler", "-s", **environment)
 
     def component(self, name: str, *flags: str, **environment: str) -> Program:
         """Start `airflow NAME FLAGS`, with these variables beside those of all components."""

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from tests.e2e.airflow_stack import AirflowStack
 from tests.e2e.processes import NotReady, Program
 
+CELERYS_OWN = "celery"
+"""The nickname of a worker that is given none."""
+
 
 @dataclass(frozen=True)
 class AirflowWorker:
@@ -28,7 +31,9 @@ class AirflowWorker:
     def start(self, airflow: AirflowStack) -> Program:
         """Start it; it is ready some seconds later."""
         # -s: the log server would listen on a fixed port.
-        flags = ["-s", "-H", f"{self.nickname}@%h", "-q", ",".join(self.queues), "-c", str(self.size)]
+        flags = ["-s", "-q", ",".join(self.queues), "-c", str(self.size)]
+        if self.nickname != CELERYS_OWN:
+            flags += ["-H", f"{self.nickname}@%h"]
         prefetch = {"AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": str(self.prefetch)}
         return airflow.component("celery", "worker", *flags, **prefetch)
 
@@ -58,6 +63,8 @@ BUSY = AirflowWorker("busy", ("default", "elsewhere"), size=2, prefetch=1)
 CROWDED = AirflowWorker("crowded", ("crowded", "elsewhere"), size=1, prefetch=2)
 """Of the tasks of its queue it runs one, has fetched another, and leaves the others in the broker."""
 WORKERS = (BUSY, CROWDED)
+ALONE = AirflowWorker(CELERYS_OWN, BUSY.queues, size=2, prefetch=1)
+"""It does what BUSY does. Named by `-H`, a worker of 3.1.8 (with kombu 5.6) takes messages and never begins a task."""
 
 
 def _succeed(airflow: AirflowStack, program: str, *arguments: str) -> None:

@@ -8,16 +8,18 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from airflow_obs.sources import control_broker, redis
 from tests.airflow_install import InstallError, installed_airflow
 from tests.airflow_releases import RELEASES, AirflowRelease
 from tests.e2e.airflow_api import AirflowApi
 from tests.e2e.airflow_stack import AirflowStack
-from tests.e2e.airflow_workers import WORKERS
+from tests.e2e.airflow_workers import ALONE, WORKERS
 from tests.e2e.monitoring import Exporter, Prometheus
 from tests.e2e.processes import Program, Programs, free_port
 from tests.e2e.steps import Steps
@@ -25,7 +27,10 @@ from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres
 from tests.redis_server import RedisServer, debians, redis_server
 
 STEPS = pytest.StashKey[Steps]()
-VERSIONS = ("2.10.5", "3.3.2")
+WHOLLY = ("2.10.5", "3.3.2")
+"""Every test is run on these."""
+VERSIONS = ("2.10.5", "3.0.2", "3.1.8", "3.3.2")
+"""On the others only the modules that do not say `VERSIONS = WHOLLY`: Celery is the same beside them, and they have one worker."""
 PASSWORD = "never/shown@all%"
 """The server trusts whoever comes through its socket; this shows that nothing trips over it, and nothing shows it."""
 
@@ -63,6 +68,37 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"{seconds:7.1f}s  {name}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """By release, and last of a release come the tests that leave a dead Airflow behind."""
+    ours = [item for item in items if isinstance(item, pytest.Function) and "world" in item.fixturenames]
+    ours.sort(key=lambda item: (VERSIONS.index(item.callspec.params["world"]), "test_outages" in item.path.name))
+    items[:] = [*(item for item in items if item not in ours), *ours]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Of a process of xdist's: hand the steps to the one that reports."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["steps"] = session.config.stash[STEPS].taken
+
+
+class ByRelease(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives all tests of a release to one process of xdist's, in their order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.rpartition("[")[2]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByRelease:
+    return ByRelease(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of xdist's processes has ended: its steps are ours."""
+    node.config.stash[STEPS].taken += map(tuple, getattr(node, "workeroutput", {}).get("steps", []))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     with item.config.stash[STEPS].step(item.name):
@@ -94,7 +130,8 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         with steps.step(f"{version} migrate"):
             airflow.migrate()
         with steps.step(f"{version} start"):
-            workers = {worker.name: worker.start(airflow) for worker in WORKERS}
+            kinds = WORKERS if version in WHOLLY else (ALONE,)
+            workers = {worker.name: worker.start(airflow) for worker in kinds}
             airflow.start()
             exporter = Exporter(programs, airflow.environment, broker.exporter_url)
             prometheus = Prometheus(programs, exporter.address)
@@ -112,7 +149,8 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "world" in metafunc.fixturenames:
-        metafunc.parametrize("world", VERSIONS, indirect=True, scope="session")
+        versions = getattr(metafunc.module, "VERSIONS", VERSIONS)
+        metafunc.parametrize("world", versions, indirect=True, scope="session")
 
 
 @contextmanager

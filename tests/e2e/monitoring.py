@@ -5,30 +5,33 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import requests
 
 from airflow_obs.catalog import metrics
 from airflow_obs.model import Metric
 from tests.e2e.processes import Program, Programs, answers, free_port
+from tests.exporter.pages import Page
 
 COLLECTORS = {metric.collector for metric in metrics.ALL} - {"exporter"}
 ROOT = Path(__file__).parents[2]
-POLICY = """
-collectors:
-  jobs: {interval: 2s, timeout: 2s, alive_within: 15s}
-  task_instances: {interval: 2s, timeout: 2s}
-  dag_runs: {interval: 2s, timeout: 2s}
-  dag_processing: {interval: 2s, timeout: 2s}
-  pools: {interval: 2s, timeout: 2s}
-  database: {interval: 2s, timeout: 2s}
-  tables: {interval: 2s, timeout: 2s}
-  health: {interval: 4s, timeout: 4s}
-  broker: {interval: 2s, timeout: 2s}
-  workers: {interval: 6s, timeout: 6s}
-"""
+OFTEN = "interval: 2s, timeout: 2s"
+RHYTHM = {
+    "jobs": f"{OFTEN}, alive_within: 15s",
+    **dict.fromkeys(
+        ("task_instances", "dag_runs", "dag_processing", "dags", "pools", "outcomes", "task_events"), OFTEN
+    ),
+    **dict.fromkeys(("database", "tables", "broker"), OFTEN),
+    "health": "interval: 4s, timeout: 4s",
+    "workers": "interval: 6s, timeout: 6s",
+}
+"""How the collectors run whose figures are compared."""
+OTHERS = "interval: 10s, timeout: 5s"
+POLICY = "collectors:\n" + "".join(f"  {name}: {{{RHYTHM.get(name, OTHERS)}}}\n" for name in sorted(COLLECTORS))
 CONFIGURATION = """
 global: {{scrape_interval: 2s, scrape_timeout: 2s}}
 scrape_configs:
@@ -41,18 +44,43 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 class Exporter:
     """`airflow-obs exporter` as a process of its own: the environment of an Airflow component, and its own way to the broker."""
 
-    def __init__(self, programs: Programs, airflow: Mapping[str, str], broker_url: str) -> None:
+    def __init__(self, programs: Programs, airflow: Mapping[str, str], broker_url: str, database_url: str = "") -> None:
+        """Without a URL of its own it takes Airflow's to the database."""
         policy = programs.folder / "policy.yaml"
         policy.write_text(POLICY)
+        self._programs = programs
         self.address = f"127.0.0.1:{free_port()}"
         self._url = f"http://{self.address}"
-        command = ["exporter", "--policy", str(policy), "--web.listen-address", self.address]
+        self._command = ["exporter", "--policy", str(policy), "--web.listen-address", self.address]
         path = os.environ.get("PATH", os.defpath)
-        environment = {**airflow, "AIRFLOW_OBS_BROKER_URL": broker_url, "PYTHONPATH": str(ROOT), "PATH": path}
-        self.program: Program = programs.start(
-            "exporter", [sys.executable, "-m", "airflow_obs", *command], environment, programs.folder
+        own = {"AIRFLOW_OBS_BROKER_URL": broker_url, "AIRFLOW_OBS_DB_URL": database_url}
+        self._environment = {**airflow, **own, "PYTHONPATH": str(ROOT), "PATH": path}
+        self.start()
+
+    def start(self) -> None:
+        """Start it, the first time or after it was stopped."""
+        nth = sum(program.name.startswith("exporter") for program in self._programs.started) + 1
+        self.program: Program = self._programs.start(
+            f"exporter-{nth}",
+            [sys.executable, "-m", "airflow_obs", *self._command],
+            self._environment,
+            self._programs.folder,
         )
         self.program.wait_until("ready", lambda: answers(f"{self._url}/-/ready"))
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Within, it sees nothing of what happens."""
+        process = psutil.Process(self.program.process.pid)
+        process.suspend()
+        try:
+            yield
+        finally:
+            process.resume()
+
+    def series(self, name: str) -> list[tuple[Mapping[str, str], float]]:
+        """The labels and value of each series of this name on its page."""
+        return [(sample.labels, sample.value) for sample in Page(self.page()).samples if sample.name == name]
 
     def page(self, accept: str = "text/plain") -> str:
         """/metrics, in the format asked for."""

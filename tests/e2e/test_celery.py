@@ -19,7 +19,7 @@ from airflow_obs.catalog import metrics
 from airflow_obs.model import Metric
 from tests.e2e.agreement import agree, becomes
 from tests.e2e.airflow_workers import BUSY, CROWDED, WORKERS, AirflowWorker
-from tests.e2e.conftest import World
+from tests.e2e.conftest import WHOLLY, World
 from tests.e2e.monitoring import OPENMETRICS
 from tests.redis_server import SECRETS
 
@@ -29,6 +29,7 @@ MARKER = "a message that nobody may see"
 VISIBILITY_TIMEOUT = {2: 43_200.0, 3: 86_400.0}
 """Seconds by Airflow's first number: set, or Airflow's default."""
 
+VERSIONS = WHOLLY
 pytestmark = pytest.mark.e2e
 
 

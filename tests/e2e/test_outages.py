@@ -11,11 +11,12 @@ import pytest
 
 from airflow_obs.catalog import metrics
 from tests.e2e.agreement import agree, becomes
-from tests.e2e.conftest import World
+from tests.e2e.conftest import WHOLLY, World
 from tests.e2e.monitoring import COLLECTORS
 from tests.e2e.processes import poll
 from tests.redis_server import EXPORTER, RedisServer
 
+VERSIONS = WHOLLY
 pytestmark = pytest.mark.e2e
 
 
