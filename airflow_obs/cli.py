@@ -101,6 +101,42 @@ def exporter(policy: Path | None, deployment: str | None, address: tuple[str, in
 
 
 @cli.command()
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), default=".", show_default=True, metavar="DIR",
+    help="Folder under which the files are written.",
+)  # fmt: skip
+@click.option(
+    "--check", is_flag=True, help="Write nothing: print what would change, and exit with 1 if anything would."
+)
+def gen(out: Path, check: bool) -> None:
+    """Write what is generated from the catalogue: the reference of all metrics."""
+    from airflow_obs.generate import tree
+    from airflow_obs.generate.docs import docs
+
+    if check:
+        changes = tree.differences(docs(), out)
+        click.echo(changes, nl=False)
+        sys.exit(1 if changes else 0)
+    for path in tree.write(docs(), out):
+        click.echo(path)
+
+
+@cli.command()
+def grants() -> None:
+    """Print the SQL that lets the role airflow_obs read what the exporter reads, column by column.
+
+    \b
+    As an administrator, once:
+      CREATE ROLE airflow_obs LOGIN PASSWORD '...';
+    As the owner of Airflow's tables, now and after every `airflow db migrate`:
+      airflow-obs grants | psql "$AIRFLOW_DATABASE_URL"
+    """
+    from airflow_obs.sources.grants import script
+
+    click.echo(script(), nl=False)
+
+
+@cli.command()
 @click.option("--fault", metavar="NAME", help="Make the simulated Airflow sick in one way.")
 @click.option("--list-faults", is_flag=True, help="Print the faults, what each makes sick and which metrics show it.")
 @click.option(

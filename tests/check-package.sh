@@ -11,12 +11,13 @@ trap 'rm -rf "$work"' EXIT
 
 # From another folder, so that the source tree does not help.
 cd "$work"
-for command in "" exporter demo; do
+for command in "" exporter gen grants demo; do
     # shellcheck disable=SC2086
     venv/bin/airflow-obs $command --help >help.txt
     grep -q Usage help.txt
 done
 venv/bin/airflow-obs --version
+venv/bin/airflow-obs grants | cmp - "$OLDPWD/exporters/postgresql/grants.sql"
 status=0
 AIRFLOW_HOME=$work HOME=$work venv/bin/airflow-obs exporter --once >metrics.txt 2>log.txt || status=$?
 test $status = 2 && grep -q AIRFLOW_OBS_DB_URL log.txt

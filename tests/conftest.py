@@ -10,7 +10,12 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests.airflow_database import AirflowDatabase, Templates
-from tests.airflow_schemas import POSTGRESQL_SCHEMAS, SCHEMAS, SQLITE_SCHEMAS, Schema
+from tests.airflow_schemas import (
+    DISTINCT_POSTGRESQL_SCHEMAS,
+    DISTINCT_SCHEMAS,
+    DISTINCT_SQLITE_SCHEMAS,
+    Schema,
+)
 from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres, memory_folder
 
 NewDatabase = Callable[[Schema], AirflowDatabase]
@@ -37,19 +42,19 @@ def new_database(templates: Templates) -> Iterator[NewDatabase]:
         yield lambda schema: stack.enter_context(templates.database(schema))
 
 
-@pytest.fixture(params=SCHEMAS, ids=str)
+@pytest.fixture(params=DISTINCT_SCHEMAS, ids=str)
 def airflow_db(request: pytest.FixtureRequest, new_database: NewDatabase) -> AirflowDatabase:
-    """An Airflow without work, once for each schema on PostgreSQL and on SQLite."""
+    """An Airflow without work, once for each distinct schema on PostgreSQL and on SQLite."""
     return new_database(request.param)
 
 
-@pytest.fixture(params=POSTGRESQL_SCHEMAS, ids=str)
+@pytest.fixture(params=DISTINCT_POSTGRESQL_SCHEMAS, ids=str)
 def postgresql_db(request: pytest.FixtureRequest, new_database: NewDatabase) -> AirflowDatabase:
-    """An Airflow without work, once for each schema on PostgreSQL."""
+    """An Airflow without work, once for each distinct schema on PostgreSQL."""
     return new_database(request.param)
 
 
-@pytest.fixture(params=SQLITE_SCHEMAS, ids=str)
+@pytest.fixture(params=DISTINCT_SQLITE_SCHEMAS, ids=str)
 def sqlite_db(request: pytest.FixtureRequest, new_database: NewDatabase) -> AirflowDatabase:
-    """An Airflow without work, once for each schema on SQLite."""
+    """An Airflow without work, once for each distinct schema on SQLite."""
     return new_database(request.param)

@@ -18,6 +18,9 @@ from fasteners import InterProcessLock  # type: ignore[import-untyped]
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "'128MB'", "synchronous_commit": "off"}
 """Nothing here outlives the process, so nothing has to reach the disk."""
 
+AT_START = {"max_prepared_transactions": "4"}
+"""Settings that a running server does not take: room for the states of tests/states."""
+
 ROOM_IN_MEMORY = 2 * 1024**3
 
 
@@ -78,6 +81,9 @@ def embedded_postgres(version: int | None = None, parent: Path | None = None) ->
         # Else its lock is one file in /tmp for all users, which belongs to the one who came first.
         server.runtime_path = folder
         server._lock = InterProcessLock(folder / "lock")
+        server.ensure_pgdata_inited()
+        with (server.pgdata / "postgresql.conf").open("a") as settings:
+            settings.writelines(f"{name} = {value}\n" for name, value in AT_START.items())
         server.start()
         try:
             info = server.get_postmaster_info()

@@ -21,7 +21,11 @@ from tests.eventually import DEADLINE, eventually
 from tests.exporter.pages import Page
 
 COMMAND = (sys.executable, "-m", "airflow_obs")
-OF_THE_DATABASE = ("jobs", "task_instances", "dag_runs", "dag_processing", "pools", "database", "tables")
+OF_THE_DATABASE = (
+    "jobs", "task_instances", "dag_runs", "dag_processing", "pools", "outcomes", "dags", "task_events",
+    "stuck_tasks", "starvation", "triggers", "assets", "deadlines", "bundles",
+    "locks", "vacuum", "replication", "clean_up", "database", "tables",
+)  # fmt: skip
 COLLECTORS = (*OF_THE_DATABASE, "health", "broker", "workers")
 IN_PASSING = 3
 """Files (or threads) that come and go; a leak of one per failure is more after a few rounds."""

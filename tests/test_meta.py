@@ -6,41 +6,63 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from airflow_obs.catalog import metrics
+from airflow_obs.catalog.airflow import OLDEST_RELEASE
+from airflow_obs.catalog.collectors import source_of
 from airflow_obs.collectors.broker import BrokerState, Node, Queue, Redis
 from airflow_obs.collectors.registry import collectors
 from airflow_obs.collectors.workers import Fleet
 from airflow_obs.exporter.board import Board
 from airflow_obs.exporter.exposition import render
 from airflow_obs.exporter.run import jobs
-from airflow_obs.model import PREFIX
+from airflow_obs.model import PREFIX, Metric
 from airflow_obs.policy import load
 from airflow_obs.sources import control_broker, redis
 from airflow_obs.sources.control import Worker
 from airflow_obs.sources.discovery import AirflowSettings
 from airflow_obs.sources.health import Answer
-from tests.airflow_database import AirflowDatabase
+from tests.airflow_database import AirflowDatabase, Templates
 from tests.airflow_schemas import POSTGRESQL_SCHEMAS, ROOT
 from tests.collectors.collected import collector, everything
-from tests.conftest import NewDatabase
+from tests.embedded_postgres import EmbeddedPostgres
 from tests.exporter.pages import Page
 from tests.rabbitmq_server import _CONTROL as CONTROLLER_PERMISSIONS
 from tests.states import (
+    a_bundle,
+    a_callback_that_nobody_takes,
+    a_chain_of_waits,
     a_dag,
+    a_dag_paused_in_mid_run,
+    a_dag_wedged_at_max_active_runs,
+    a_finished_dag_run,
+    a_forgotten_prepared_transaction,
+    a_ghost,
     a_live_scheduler,
     a_log_row,
+    a_replica_that_hangs,
     a_running_dag_run,
+    a_starving_task,
     a_task_instance_queued,
+    a_task_past_its_trigger_timeout,
+    a_task_whose_worker_died,
+    an_abandoned_replication_slot,
+    an_asset_update_that_waits,
+    an_overdue_deadline,
+    an_sla_miss,
 )
 
 PACKAGE = ROOT / "airflow_obs"
 MODULES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
 POLICY = load(None)
+OF_THE_SERVER = {"database", "locks", "vacuum", "replication"}
+"""Collectors that ask PostgreSQL, whatever the release of the Airflow in it; not each of their states is made on each release."""
 
 # No broker shows all of this at once; that each shows its part is for tests/brokers.
 A_BUSY_BROKER = BrokerState(
@@ -69,23 +91,81 @@ def a_busy_airflow(db: AirflowDatabase) -> None:
     a_dag(db, "parsed", last_parsed=moment, parse_duration=1.5, next_run_due=moment)
     a_live_scheduler(db, heartbeat=moment)
     a_running_dag_run(db, started=moment)
+    a_finished_dag_run(db, started=moment - timedelta(minutes=1), ended=moment)
     a_task_instance_queued(db, queued_at=moment)
+    a_starving_task(db, scheduled_at=moment)
     a_log_row(db, dttm=moment)
+    a_ghost(db, "scheduled", run_ended=moment)
+    a_dag_paused_in_mid_run(db, queued=moment)
+    a_dag_wedged_at_max_active_runs(db, queued=moment)
+    a_task_whose_worker_died(db, started=moment, heartbeat=moment, owner=0)
+    a_task_past_its_trigger_timeout(db, started=moment, timed_out=moment)
+    an_asset_update_that_waits(db, since=moment)
+    a_callback_that_nobody_takes(db, asked=moment)
+    if "sla_miss" in db.tables:
+        an_sla_miss(db, recorded=moment)
+    if "deadline" in db.tables and "deadline_time" in db.tables["deadline"].columns:
+        an_overdue_deadline(db, passed=moment)
+    if "dag_bundle" in db.tables:
+        a_bundle(db, "git", refreshed=moment)
 
 
-def test_the_names_exposed_are_the_names_of_the_catalogue(new_database: NewDatabase) -> None:
-    exposed: set[str] = set()
+@contextmanager
+def a_server_in_trouble(db: AirflowDatabase, server: EmbeddedPostgres) -> Iterator[None]:
+    """Every state of a PostgreSQL server that one of the metrics shows."""
+    db.execute("SELECT pg_stat_reset()")
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        session.exec_driver_sql("VACUUM (ANALYZE) dag_run")
+    with ExitStack() as stack:
+        stack.enter_context(an_abandoned_replication_slot(server))
+        stack.enter_context(a_replica_that_hangs(server))
+        stack.enter_context(a_forgotten_prepared_transaction(db, "SELECT pg_current_xact_id()"))
+        stack.enter_context(a_chain_of_waits(db))
+        yield
+
+
+@pytest.fixture(scope="module")
+def exposed_of(templates: Templates, postgres_server: EmbeddedPostgres) -> dict[str, set[str]]:
+    """What the database collectors expose of a busy Airflow, by release."""
+    exposed: dict[str, set[str]] = {}
     for schema in POSTGRESQL_SCHEMAS:
-        db = new_database(schema)
-        a_busy_airflow(db)
-        db.execute("ANALYZE")
-        # A transaction of our own role, which it may see without pg_read_all_stats.
-        assert db.exporter_url
-        db.execute("GRANT pg_read_all_stats TO airflow_obs")
-        with db.engine.connect() as session:
-            session.exec_driver_sql("SELECT 1")
-            exposed |= {reading.metric.name for reading in everything(db, AirflowSettings("CeleryExecutor")).readings}
-        db.execute("REVOKE pg_read_all_stats FROM airflow_obs")
+        with templates.database(schema) as db:
+            a_busy_airflow(db)
+            db.execute("ANALYZE")
+            # A transaction of our own role, which it may see without pg_read_all_stats.
+            assert db.exporter_url
+            db.execute("GRANT pg_read_all_stats TO airflow_obs")
+            with ExitStack() as stack, db.engine.connect() as session:
+                session.exec_driver_sql("SELECT 1")
+                if schema is POSTGRESQL_SCHEMAS[-1]:
+                    stack.enter_context(a_server_in_trouble(db, postgres_server))
+                readings = everything(db, AirflowSettings("CeleryExecutor")).readings
+            db.execute("REVOKE pg_read_all_stats FROM airflow_obs")
+        exposed[schema.release.version] = {reading.metric.name for reading in readings}
+    return exposed
+
+
+@pytest.mark.parametrize(
+    "metric", [one for one in metrics.ALL if source_of(one.collector) == "database"], ids=lambda one: str(one.name)
+)
+def test_since_and_until_are_those_of_the_releases_that_have_it(
+    metric: Metric, exposed_of: dict[str, set[str]]
+) -> None:
+    having = {version for version, names in exposed_of.items() if metric.name in names}
+    if metric.collector in OF_THE_SERVER:
+        assert (metric.since, metric.until) == (None, None)
+    else:
+        first, last = _minor(metric.since or OLDEST_RELEASE), _minor(metric.until or "9.0")
+        assert having == {version for version in exposed_of if first <= _minor(version) <= last}
+
+
+def _minor(version: str) -> tuple[int, int]:
+    major, minor, *_ = version.split(".")
+    return int(major), int(minor)
+
+
+def test_the_names_exposed_are_the_names_of_the_catalogue(exposed_of: dict[str, set[str]]) -> None:
+    exposed = set().union(*exposed_of.values())
     health = collector("health")
     report = health.read(lambda: Answer({"scheduler": {"status": "healthy"}}, 0.1))
     exposed |= {reading.metric.name for reading in health.samples(report)}
@@ -120,9 +200,12 @@ def test_only_the_catalogue_spells_a_metric_name(path: Path) -> None:
     assert not {name for name in names if name.count("_") > 2 and name in quoted}
 
 
-def test_the_readme_lists_every_metric_and_no_other() -> None:
-    readme = (ROOT / "README.md").read_text()
-    assert set(re.findall(rf"{PREFIX}\w+", readme)) == metrics.NAMES
+@pytest.mark.parametrize("page", ["README.md", "exporters/reading-metrics.md"])
+def test_a_page_names_no_metric_that_there_is_not(page: str) -> None:
+    """The list of all of them is generated: tests/test_generate.py."""
+    named = set(re.findall(rf"\b{PREFIX}[a-z_]+\b", (ROOT / page).read_text()))
+    assert named
+    assert named <= metrics.NAMES
 
 
 def test_the_readme_grants_what_the_tests_have_granted() -> None:
@@ -166,4 +249,4 @@ def test_a_page_names_the_deployment_on_every_line() -> None:
     )
     lines = [line for line in page.text.decode().splitlines() if not line.startswith("#")]
     assert lines
-    assert all('{airflow="blue"' in line for line in lines)
+    assert all('airflow="blue"' in line for line in lines)

@@ -56,7 +56,7 @@ def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = 
     by_name = policy.collectors.by_name()
     chosen = [
         Job(collector, by_name[collector.name], sources[collector.source])
-        for collector in collectors(policy.collectors, broker, settings)
+        for collector in collectors(policy.collectors, broker, settings, policy.dags, policy.retention)
         if collector.source in sources
     ]
     if not chosen:

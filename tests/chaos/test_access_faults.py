@@ -138,5 +138,7 @@ def test_exporter_started_while_large_tables_are_locked(
         server.locked(str(db.engine.url.database), "task_instance", "dag_run"),
         start(AIRFLOW_OBS_DB_URL=url) as exporter,
     ):
-        page = exporter.until_exactly_down("task_instances", "dag_runs", "pools")
+        page = exporter.until_exactly_down(
+            "task_instances", "dag_runs", "pools", "outcomes", "dags", "stuck_tasks", "starvation", "triggers"
+        )
         assert page.value(metrics.TABLE_SIZE.name, table="task_instance") > 0

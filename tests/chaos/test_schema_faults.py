@@ -35,11 +35,13 @@ def test_database_that_is_not_airflows_until_the_url_is_corrected(
 def test_half_migrated_schema_fails_what_needs_the_missing_half(db: AirflowDatabase, start: StartExporter) -> None:
     url = db.exporter_url
     db.execute("DELETE FROM alembic_version")
-    db.execute("DROP TABLE import_error")
+    db.execute("DROP TABLE import_error, slot_pool")
     with start(AIRFLOW_OBS_DB_URL=url) as exporter:
-        page = exporter.until_exactly_down("dag_processing")
+        page = exporter.until_exactly_down("pools")
         assert page.value(metrics.AIRFLOW_INFO.name, alembic_head="none") == 1
-        exporter.until_said("it has no table import_error (schema revision none); is a migration half done?")
+        assert metrics.DAGS.name in page.names
+        assert metrics.IMPORT_ERRORS.name not in page.names
+        exporter.until_said("it has no table slot_pool (schema revision none); is a migration half done?")
 
 
 def test_upgrade_under_the_exporter(server: Server, chaos_templates: Templates, start: StartExporter) -> None:

@@ -15,10 +15,11 @@ from airflow_obs.cli import cli
 from airflow_obs.errors import UsageError
 from airflow_obs.exporter import run
 from airflow_obs.policy.loader import load
+from tests.airflow_database import GRANTS
 from tests.airflow_schemas import SQLITE_SCHEMAS
 from tests.conftest import NewDatabase
 from tests.exporter.pages import Page
-from tests.exporter_process import airflow_obs
+from tests.exporter_process import COLLECTORS, airflow_obs
 
 HELP_OF_THE_EXPORTER = """\
 Usage: airflow-obs exporter [OPTIONS]
@@ -46,8 +47,7 @@ deployments:
   - name: green
 """
 ONLY_POOLS_AND_HEALTH = "collectors:\n" + "".join(
-    f"  {name}: {{enabled: false}}\n"
-    for name in ("jobs", "task_instances", "dag_runs", "dag_processing", "database", "tables", "broker", "workers")
+    f"  {name}: {{enabled: false}}\n" for name in COLLECTORS if name not in {"pools", "health"}
 )
 
 
@@ -72,6 +72,11 @@ def test_every_command_and_option_has_help(tmp_path: Path, command: str) -> None
 
 def test_version(tmp_path: Path) -> None:
     assert airflow_obs(tmp_path, "--version").stdout.startswith("airflow-obs, version ")
+
+
+def test_grants_prints_the_script_that_the_tests_run(tmp_path: Path) -> None:
+    done = airflow_obs(tmp_path, "grants")
+    assert (done.returncode, done.stdout, done.stderr) == (0, GRANTS.read_text(), "")
 
 
 @pytest.mark.parametrize("address", ["10912", "localhost", "localhost:", ":65536", ":-1", "::1:80", "[::1", "h:http"])
@@ -151,13 +156,13 @@ def test_once_prints_the_chosen_deployment_and_exits_0_if_all_is_well(
 
 def test_once_exits_1_with_what_worked_if_a_collector_failed(tmp_path: Path, new_database: NewDatabase) -> None:
     db = new_database(SQLITE_SCHEMAS[-1])
-    db.execute("DROP TABLE import_error")
+    db.execute("DROP TABLE slot_pool")
     done = airflow_obs(tmp_path, "exporter", "--once", AIRFLOW_OBS_DB_URL=db.url)
     assert done.returncode == 1, done.stderr
     page = Page(done.stdout)
-    assert page.value(metrics.COLLECTOR_SUCCESS.name, collector="dag_processing") == 0
-    assert page.value(metrics.POOL_SLOTS.name, pool="default_pool") == 128
-    assert "collector dag_processing: failed: database: it has no table import_error" in done.stderr
+    assert page.value(metrics.COLLECTOR_SUCCESS.name, collector="pools") == 0
+    assert page.value(metrics.DAGS.name, state="active") == 0
+    assert "collector pools: failed: database: it has no table slot_pool" in done.stderr
 
 
 @pytest.mark.parametrize(
