@@ -99,7 +99,8 @@ class Poll:
         self._tries = dict(before.tries)
         # Our clock may have been ahead before, and have been set right since.
         self._began = min(before.began, db.now)
-        self._news = Since(max(self._began, min(before.moment, db.now) - SKEW))
+        self._news_from = max(self._began, min(before.moment, db.now) - SKEW)
+        self._news = Since(self._news_from)
 
     def run(self) -> Known:
         """Read everything; what is known now."""
@@ -233,10 +234,8 @@ class Poll:
                 break
 
     def _read_beating(self) -> None:
-        moment = self._news.moment
-        assert moment is not None  # noqa: S101 (for the type checker)
         beat = max(self._before.moment - BEAT, self._db.now - BEATS_READ)
-        for one in task_outcomes.finished_beating(self._db, beat, moment):
+        for one in task_outcomes.finished_beating(self._db, beat, self._news_from):
             if one.key.run not in self._aside and one.key.run not in self._pending:
                 self._end_if_news(one, self._news)
 
@@ -272,7 +271,7 @@ class Poll:
                     self._end_try(one, found)
 
     def _recent(self, end: datetime | None) -> bool:
-        return end is not None and self._news.moment is not None and end >= self._news.moment
+        return end is not None and end >= self._news_from
 
     def _is_news(self, tried: Instance) -> bool:
         """Whether this archived try ended since the last poll: its moment alone may be that of one counted before."""

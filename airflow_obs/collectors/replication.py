@@ -81,7 +81,7 @@ _SLOTS = sa.text(f"""
            CASE WHEN restart_lsn IS NOT NULL THEN GREATEST(pg_catalog.pg_wal_lsn_diff({_HERE}, restart_lsn), 0) END::float8
                AS retained
     FROM pg_catalog.pg_replication_slots
-""")  # noqa: S608 (only our own words)
+""")  # noqa: S608 (_HERE is a constant of this file; nothing from outside goes in)
 _REPLICAS = sa.text(f"""
     SELECT COALESCE(application_name, '') AS name,
            COALESCE(pg_catalog.host(client_addr), 'local') AS address,
@@ -92,4 +92,4 @@ _REPLICAS = sa.text(f"""
         SELECT *, pg_catalog.pg_wal_lsn_diff({_HERE}, COALESCE(replay_lsn, flush_lsn, write_lsn, sent_lsn)) AS lag
         FROM pg_catalog.pg_stat_replication WHERE state IN ('streaming', 'catchup')
     ) AS r
-""")  # noqa: S608 (only our own words)
+""")  # noqa: S608 (_HERE is a constant of this file; nothing from outside goes in)

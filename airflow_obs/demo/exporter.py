@@ -63,7 +63,8 @@ class Address:
     @property
     def url(self) -> str:
         """What a browser on this machine opens."""
-        nearest = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (read, not bound)
+        # Who listens on every address is reached on the loopback one; nothing binds here.
+        nearest = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (looked up)
         return f"http://{self._bracketed(nearest)}:{self.port}"
 
     @staticmethod

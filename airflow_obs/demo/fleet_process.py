@@ -141,7 +141,8 @@ def main(roster: Path) -> None:
             broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=PATIENCE)
             fleet = Fleet(broker, roster)
             fleet.serve()
-        except Exception as error:  # noqa: BLE001 (of three libraries; the broker may be frozen, gone, empty or full)
+        # The loop of a process whose broker the faults freeze, kill, empty and fill: it says what failed, and starts anew.
+        except Exception as error:  # noqa: BLE001 (redis, kombu and celery raise what they like)
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
             if fleet is not None:
                 fleet.close()

@@ -33,7 +33,7 @@ def _parent_folder() -> str:
     own = tempfile.gettempdir()
     short = len(own) + len("/airflow-obs-demo-xxxxxxxx/pg/.s.PGSQL.5432") <= SOCKET_PATH_MAX
     # Root's PostgreSQL runs as another user, whom a private TMPDIR would keep out.
-    return own if short and (os.geteuid() != 0 or open_to_all(Path(own))) else "/tmp"  # noqa: S108 (a parent for mkdtemp)
+    return own if short and (os.geteuid() != 0 or open_to_all(Path(own))) else "/tmp"  # noqa: S108 (mkdtemp makes a private one in it)
 
 
 class Keeper:
@@ -119,7 +119,7 @@ class Keeper:
         return self.folder / f"{name}.log"
 
     def _ask(self, **request: object) -> dict[str, Any]:
-        assert self._process.stdin is not None  # noqa: S101 (for the type checker)
+        assert self._process.stdin is not None  # noqa: S101 (a PIPE, which the type of Popen does not tell)
         try:
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
@@ -128,7 +128,7 @@ class Keeper:
         return self._read()
 
     def _read(self) -> dict[str, Any]:
-        assert self._process.stdout is not None  # noqa: S101 (for the type checker)
+        assert self._process.stdout is not None  # noqa: S101 (a PIPE, which the type of Popen does not tell)
         line = self._process.stdout.readline()
         if not line:
             raise self._died()

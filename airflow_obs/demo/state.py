@@ -89,7 +89,7 @@ class State:
 
 def last_due(spec: DagSpec, now: datetime) -> datetime:
     """The newest moment, not after `now`, at which a DAG with a schedule was due; not all fire on the minute."""
-    assert spec.every is not None  # noqa: S101 (for the type checker)
+    assert spec.every is not None  # noqa: S101 (only those with a schedule are asked for)
     offset = crc32(spec.dag_id.encode()) % spec.every
     passed = (now.timestamp() - offset) % spec.every
     return datetime.fromtimestamp(round(now.timestamp() - passed), UTC)

@@ -33,7 +33,7 @@ def change(cur: cursor, dag: LiveDag, now: datetime, rng: random.Random) -> None
         [str(dag.version)],
     )
     row = cur.fetchone()
-    assert row is not None  # noqa: S101 (for the type checker)
+    assert row is not None  # noqa: S101 (the version of a live DAG is there)
     number, used = row
     if used:
         dag.version = uuid7(now, rng)

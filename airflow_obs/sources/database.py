@@ -210,7 +210,7 @@ class Database:
             return str(connection.exec_driver_sql(f"{limits}; {self._question}").scalar())
         until = time.monotonic() + budget
         handle = connection.connection.driver_connection
-        assert isinstance(handle, sqlite3.Connection)  # noqa: S101 (for the type checker)
+        assert isinstance(handle, sqlite3.Connection)  # noqa: S101 (the dialect is SQLite's; SQLAlchemy types it Any)
         handle.set_progress_handler(lambda: time.monotonic() > until, 10_000)
         return identities.of_file(str(connection.engine.url.database))
 

@@ -277,7 +277,7 @@ def test_after_an_outage_it_catches_up_in_portions(db: AirflowDatabase) -> None:
         )
         columns = {
             name: f'"{name}"'
-            for name in db.tables["task_instance"].columns.keys()  # noqa: SIM118
+            for name in db.tables["task_instance"].columns.keys()  # noqa: SIM118 (its items are no pairs)
         } | {"run_id": "'lost__' || n", "state": "'success'", "start_date": "now()", "end_date": "now()"}
         if "id" in columns:
             columns["id"] = "gen_random_uuid()"

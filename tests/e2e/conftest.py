@@ -81,7 +81,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         output["steps"] = session.config.stash[STEPS].taken
 
 
-class ByRelease(LoadScopeScheduling):  # type: ignore[misc]
+class ByRelease(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Gives all tests of a release to one process of xdist's, in their order."""
 
     def _split_scope(self, nodeid: str) -> str:

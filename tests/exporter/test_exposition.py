@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
 
@@ -17,6 +15,7 @@ from airflow_obs.exporter.exposition import Page as Rendered
 from airflow_obs.exporter.exposition import render
 from airflow_obs.model import Kind, Metric, Reading
 from tests.exporter.pages import Page
+from tests.tools import tool
 
 GAUGE = Metric("airflow_obs_temperature", Kind.GAUGE, "How warm; a back\\slash and\na new line.", "test", ("place",))
 COUNTER = Metric("airflow_obs_visits_total", Kind.COUNTER, "How many came.", "test", ("place",))
@@ -134,9 +133,8 @@ def test_joined_pages_are_one() -> None:
 
 
 def test_prometheus_takes_the_page_with_everything_odd_in_it() -> None:
-    if not shutil.which("promtool") and not os.environ.get("CI"):
-        pytest.skip("promtool is not installed")
+    promtool = tool("promtool")
     odd = [*ODD.values(), *(text for text, _ in UNSENDABLE.values())]
     page = render([GAUGE.sample(1, place=text) for text in odd], "a").text
-    checked = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False)
+    checked = subprocess.run([promtool, "check", "metrics"], input=page, capture_output=True, check=False)
     assert checked.returncode == 0, checked.stderr.decode()

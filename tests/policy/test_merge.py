@@ -88,7 +88,7 @@ def test_choosing_a_deployment(site: Site) -> None:
 
 def test_a_policy_never_changes() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        setattr(DEFAULT, "deployments", ())  # noqa: B010
+        setattr(DEFAULT, "deployments", ())  # noqa: B010 (mypy would refuse the plain assignment, which is the point)
 
 
 def test_collectors_by_name() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import os
-import shutil
 import socket
 import ssl
 import subprocess
@@ -20,6 +18,7 @@ import pytest
 
 from airflow_obs.errors import SourceUnreachable
 from airflow_obs.sources.health import Answer, HealthEndpoint
+from tests.tools import tool
 
 REPORT = b'{"metadatabase": {"status": "healthy"}}'
 ANSWER = b"HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n" + REPORT
@@ -172,12 +171,11 @@ def test_password_is_sent_to_its_own_server_only() -> None:
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with a certificate for 127.0.0.1, its own authority, and its key."""
-    if not shutil.which("openssl") and not os.environ.get("CI"):
-        pytest.skip("openssl is not installed")
+    openssl = tool("openssl")
     file = tmp_path_factory.mktemp("tls") / "certificate"
     key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(file) + ".key")
     name = ("-subj", "/CN=airflow", "-addext", "subjectAltName=IP:127.0.0.1")
-    subprocess.run(["openssl", "req", "-x509", *key, *name, "-out", str(file)], check=True, capture_output=True)
+    subprocess.run([openssl, "req", "-x509", *key, *name, "-out", str(file)], check=True, capture_output=True)
     return file
 
 

@@ -96,7 +96,7 @@ def test_consumers_are_counted(server: Server, celery: amqp.Channel) -> None:
 
 
 def test_the_management_api_knows_unacked_messages_all_queues_and_nodes(server: Server, celery: amqp.Channel) -> None:
-    celery.basic_qos(0, 2, False)  # noqa: FBT003
+    celery.basic_qos(0, 2, False)  # noqa: FBT003 (amqp takes no keywords here)
     celery.basic_consume("default", no_ack=False, callback=lambda _message: None)
     celery.queue_declare("celery@w1.celery.pidbox", durable=False, exclusive=True)
     celery.queue_declare("celeryev.1234", durable=False, auto_delete=True)

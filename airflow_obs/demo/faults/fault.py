@@ -22,8 +22,8 @@ class Fault(ABC):
     def begin(self, world: World) -> None:
         """Break it."""
 
-    def step(self, world: World) -> None:  # noqa: B027 (optional: most need none)
+    def step(self, world: World) -> None:  # noqa: B027 (a hook: most faults leave it empty)
         """Called at every tick after `begin`, in between the world's own steps."""
 
-    def end(self) -> None:  # noqa: B027 (optional: most need none)
+    def end(self) -> None:  # noqa: B027 (a hook: most faults leave it empty)
         """Close what was opened; called once, whatever happened before."""

@@ -15,7 +15,7 @@ except ImportError:
 class Wait(BaseOperator):
     """Wait for an hour without a slot of the executor."""
 
-    def execute(self, context):  # noqa: ARG002
+    def execute(self, context):  # noqa: ARG002 (Airflow calls it so)
         """Hand over to the triggerer."""
         self.defer(trigger=TimeDeltaTrigger(timedelta(hours=1)), method_name="resume")
 
