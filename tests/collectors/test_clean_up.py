@@ -27,6 +27,7 @@ from tests.states import (
     a_task_instance_without_state,
     results_of_celery,
 )
+from tests.states.many import copies_of
 
 KEPT = timedelta(days=90)
 
@@ -82,12 +83,8 @@ def test_a_debt_behind_rows_that_no_clean_up_sees(new_database: NewDatabase, ago
     for days in (100, 50):
         a_finished_task_instance(db, ended=ago(days=days), started=ago(days=days))
     a_task_instance_that_never_started(db, created=ago(days=200))
-    columns = {name: name for name in db.tables["task_instance"].columns.keys()}  # noqa: SIM118 (a collection of its own kind)
-    columns |= {"id": "overlay(id::text PLACING lpad(g::text, 12, '0') FROM 25)::uuid", "map_index": "g"}
-    db.execute(
-        f"INSERT INTO task_instance ({', '.join(columns)}) SELECT {', '.join(columns.values())} "
-        f"FROM task_instance, generate_series(1, {undated}) g WHERE start_date IS NULL"
-    )
+    number = "overlay(id::text PLACING lpad(n::text, 12, '0') FROM 25)::uuid"
+    copies_of(db, "task_instance", "start_date IS NULL", f"generate_series(1, {undated})", id=number, map_index="n")
     db.execute("ANALYZE task_instance")
     seen = collect(db, "clean_up")
     assert seen.one(metrics.CLEAN_UP_UNDATED, "task_instance") == min(undated + 1, 1_000)

@@ -12,7 +12,7 @@ from tests.airflow_schemas import DISTINCT_POSTGRESQL_SCHEMAS
 from tests.collectors.outcome_counter import OutcomeCounter, counting
 from tests.conftest import NewDatabase
 from tests.states.lives import Lives, Run
-from tests.states.many import many_task_instances
+from tests.states.many import copies_of, many_task_instances
 
 SCHEMAS = [each for each in DISTINCT_POSTGRESQL_SCHEMAS if each.release.version in {"2.7.1", "3.3.2"}]
 """Without heartbeats of tasks, and with them."""
@@ -107,14 +107,8 @@ def test_the_newest_runs_are_deleted(db: AirflowDatabase) -> None:
 def test_more_queued_runs_than_tasks_are_followed(db: AirflowDatabase) -> None:
     """They wait in their thousands, and are started and done between two polls."""
     Lives(db).create(now())
-    table = db.tables["dag_run"].columns
-    own = {"id": "id + n", "run_id": "run_id || '__' || n"}
-    own |= {name: f"{name} - n * interval '1 hour'" for name in ("execution_date", "logical_date") if name in table}
-    copied = {name: own.get(name, f'"{name}"') for name in table.keys()}  # noqa: SIM118 (its items are no pairs)
-    db.execute(
-        f"INSERT INTO dag_run ({', '.join(copied)}) SELECT {', '.join(copied.values())} FROM dag_run,"
-        " generate_series(1, 1500) AS n"
-    )
+    dates = {name: f"{name} - n * interval '1 hour'" for name in ("execution_date", "logical_date")}
+    copies_of(db, "dag_run", "true", "generate_series(1, 1500)", id="id + n", run_id="run_id || '__' || n", **dates)
     with counting(db, max_followed=1_000) as counter:
         counter.poll()
         assert counter.newest.one(metrics.OUTCOMES_AWAITED, "dag_run") == 1_501

@@ -20,7 +20,7 @@ from tests.collectors.outcome_counter import OutcomeCounter, counting
 from tests.conftest import NewDatabase
 from tests.states import a_running_dag_run, a_task_instance
 from tests.states.lives import Lives, Run, Task
-from tests.states.many import many_task_instances
+from tests.states.many import copies_of, many_task_instances
 
 SCHEMAS_BY_HISTORY = [
     schema
@@ -266,25 +266,12 @@ def test_after_an_outage_it_catches_up_in_portions(db: AirflowDatabase) -> None:
     """More runs came and went than one poll reads."""
     many_task_instances(db, 1, run_id="before", state=None)
     with counting(db) as counter:
-        table = db.tables["dag_run"].columns
         first = db.execute("SELECT max(id) FROM dag_run")[0][0] + 1
-        own = {"id": "n", "run_id": "'lost__' || n", "state": "'success'", "end_date": "now()"}
-        own |= {name: "now() + n * interval '1 second'" for name in ("execution_date", "logical_date") if name in table}
-        copied = {name: own.get(name, f'"{name}"') for name in table.keys()}  # noqa: SIM118 (its items are no pairs)
-        db.execute(
-            f"INSERT INTO dag_run ({', '.join(copied)}) SELECT {', '.join(copied.values())} FROM dag_run,"
-            f" generate_series({first}, {first} + 2999) AS n WHERE run_id = 'before'"
-        )
-        columns = {
-            name: f'"{name}"'
-            for name in db.tables["task_instance"].columns.keys()  # noqa: SIM118 (its items are no pairs)
-        } | {"run_id": "'lost__' || n", "state": "'success'", "start_date": "now()", "end_date": "now()"}
-        if "id" in columns:
-            columns["id"] = "gen_random_uuid()"
-        db.execute(
-            f"INSERT INTO task_instance ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM task_instance,"
-            f" generate_series({first}, {first} + 2999) AS n WHERE run_id = 'before'"
-        )
+        original, numbers = "run_id = 'before'", f"generate_series({first}, {first} + 2999)"
+        ended = {"run_id": "'lost__' || n", "state": "'success'", "end_date": "now()"}
+        dates = dict.fromkeys(("execution_date", "logical_date"), "now() + n * interval '1 second'")
+        copies_of(db, "dag_run", original, numbers, id="n", **ended, **dates)
+        copies_of(db, "task_instance", original, numbers, id="gen_random_uuid()", start_date="now()", **ended)
         polls = 0
         while counter.all.tasks[("success", "default")] < 3_000 and polls < 10:
             counter.poll()

@@ -1,4 +1,4 @@
-"""Many task instances at once, in the statements that a busy hour needs."""
+"""Many rows at once, in the statements that a busy hour needs."""
 
 from __future__ import annotations
 
@@ -61,3 +61,15 @@ def many_task_instances(
         )
     with db.engine.begin() as connection:
         connection.execute(sa.insert(table), rows)
+
+
+def copies_of(db: AirflowDatabase, table: str, original: str, numbers: str, **own: str) -> None:
+    """Copy the rows where `original` holds, once for each n of the SQL `numbers`, with `own` SQL for columns that are there.
+
+    PostgreSQL only.
+    """
+    columns = {column.name: own.get(column.name, f'"{column.name}"') for column in db.tables[table].columns}
+    db.execute(
+        f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())}"
+        f" FROM {table}, {numbers} AS n WHERE {original}"
+    )
