@@ -94,9 +94,8 @@ def serve(policy: Policy, deployment: Deployment, address: tuple[str, int]) -> i
     for worker in workers:
         worker.start()
     host = f"[{address[0]}]" if ":" in address[0] else address[0] or "0.0.0.0"  # noqa: S104 (for the log; nothing binds here)
-    log.info("serving %s on http://%s:%d/metrics", deployment.name, host, server.port)
     try:
-        asyncio.run(_until_stopped(server, board))
+        asyncio.run(_until_stopped(server, board, f"serving {deployment.name} on http://{host}:{server.port}/metrics"))
     finally:
         stop.set()
         until = time.monotonic() + STOP_WITHIN
@@ -106,11 +105,12 @@ def serve(policy: Policy, deployment: Deployment, address: tuple[str, int]) -> i
     return 0
 
 
-async def _until_stopped(server: Server, board: Board) -> None:
+async def _until_stopped(server: Server, board: Board, serving: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    log.info("%s", serving)  # not before: who has read it may send a signal
     late = asyncio.create_task(_look_for_late(board))
     await server.serve(stop)
     late.cancel()
