@@ -129,7 +129,8 @@ class Templates:
     @contextmanager
     def _copied_database(self, schema: Schema) -> Iterator[str]:
         name = f"airflow_{next(self._number)}"
-        self.postgres.execute(f'CREATE DATABASE {name} TEMPLATE "{schema}"')
+        # By copying its files, with what its first sessions found out of the catalogue: half the cost of a copy page by page.
+        self.postgres.execute(f'CREATE DATABASE {name} TEMPLATE "{schema}" STRATEGY file_copy')
         try:
             yield self.postgres.url(name)
         finally:

@@ -17,7 +17,9 @@ from tests.airflow_schemas import (
     Schema,
 )
 from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres, memory_folder
+from tests.shared_compilation import share
 
+share()
 NewDatabase = Callable[[Schema], AirflowDatabase]
 
 

@@ -181,7 +181,9 @@ def test_failures_wave(live: Watched) -> None:
 
     def success_is_older(page: Page, dag_id: str) -> bool:
         """Not at once: a run that began before the last one may succeed after that one has failed."""
-        [success], [end] = (page.values(metric, dag_id=dag_id) for metric in (metrics.DAG_LAST_SUCCESS, metrics.DAG_LAST_RUN_END))
+        [success], [end] = (
+            page.values(metric, dag_id=dag_id) for metric in (metrics.DAG_LAST_SUCCESS, metrics.DAG_LAST_RUN_END)
+        )
         return page.values(metrics.DAG_LAST_RUN_SUCCESS, dag_id=dag_id) == [0] and success < end
 
     after = live.until(
