@@ -225,7 +225,7 @@ class Database:
             or schemas.revision(connection) != self._schema.revision
             or time.monotonic() - self._schema_read > self._schema_age
         ):
-            self._schema = schemas.read(connection, self._schema_name)
+            self._schema = schemas.read(connection)
             self._schema_read = time.monotonic()
             self._said_missed &= self._schema.withheld
         return self._schema

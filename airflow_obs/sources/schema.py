@@ -95,7 +95,7 @@ class Schema:
         return Table(name, sa.table(name, *(sa.column(column, kind) for column, kind in self.columns[name].items())))
 
 
-def read(connection: sa.Connection, schema_name: str | None) -> Schema:
+def read(connection: sa.Connection) -> Schema:
     """Read the shape of the database behind `connection`; SourceError when it is not Airflow's.
 
     Its revision is read first: when a migration ends while we read, the next session sees that it has changed, and reads anew.
@@ -107,7 +107,7 @@ def read(connection: sa.Connection, schema_name: str | None) -> Schema:
     if postgresql:
         columns, indexed, withheld = _postgresql(connection)
     else:
-        columns, indexed = _reflected(sa.inspect(connection), schema_name)
+        columns, indexed = _sqlite(connection)
     for needed in ("alembic_version", "dag_run"):
         if needed not in columns:
             raise SourceError(_not_airflows(connection, needed))
@@ -139,25 +139,15 @@ def revision(connection: sa.Connection) -> str:
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() or "none"
 
 
-def _reflected(inspector: sa.Inspector, schema_name: str | None) -> tuple[Columns, set[tuple[str, str]]]:
-    columns = {
-        name: {
-            str(column["name"]): Moment() if isinstance(column["type"], sa.DateTime) else column["type"]
-            for column in found
-        }
-        for (_, name), found in inspector.get_multi_columns(schema=schema_name).items()
-    }
-    indexed = {
-        (name, str(index["column_names"][0]))
-        for (_, name), indexes in inspector.get_multi_indexes(schema=schema_name).items()
-        for index in indexes
-        if index["column_names"] and "sqlite_where" not in (index.get("dialect_options") or {})
-    } | {
-        (name, key["constrained_columns"][0])
-        for (_, name), key in inspector.get_multi_pk_constraint(schema=schema_name).items()
-        if key["constrained_columns"]
-    }
-    return columns, indexed
+def _sqlite(connection: sa.Connection) -> tuple[Columns, set[tuple[str, str]]]:
+    """In two statements: SQLAlchemy's own reflection would ask several for each table and index."""
+    columns: dict[str, dict[str, sa.types.TypeEngine[Any]]] = {}
+    indexed: set[tuple[str, str]] = set()
+    for table, column, declared, place_in_key in connection.execute(_SQLITE_COLUMNS):
+        columns.setdefault(table, {})[column] = _SQLITE_TYPES.get(declared.upper(), sa.types.NullType)()
+        if place_in_key == 1:
+            indexed.add((table, column))
+    return columns, indexed | {(table, column) for table, column in connection.execute(_SQLITE_INDEXES)}
 
 
 def _postgresql(connection: sa.Connection) -> tuple[Columns, set[tuple[str, str]], set[tuple[str, str]]]:
@@ -173,6 +163,17 @@ def _postgresql(connection: sa.Connection) -> tuple[Columns, set[tuple[str, str]
 
 _POSTGRESQL_REVISED = sa.text("SELECT pg_catalog.to_regclass('alembic_version')")
 _SQLITE_REVISED = sa.text("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
+_SQLITE_TYPES = {"DATETIME": Moment, "TIMESTAMP": Moment, "BOOLEAN": sa.Boolean, "JSON": sa.JSON}
+"""What SQLite keeps as a number or a text, and a collector gets as what it is."""
+_SQLITE_COLUMNS = sa.text("""
+    SELECT t.name, c.name, c.type, c.pk FROM sqlite_master t JOIN pragma_table_info(t.name) c
+    WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!'
+""")
+_SQLITE_INDEXES = sa.text("""
+    SELECT t.name, c.name
+    FROM sqlite_master t JOIN pragma_index_list(t.name) i JOIN pragma_index_info(i.name) c
+    WHERE t.type = 'table' AND i.origin = 'c' AND NOT i.partial AND c.seqno = 0 AND c.name IS NOT NULL
+""")
 _POSTGRESQL_COLUMNS = sa.text("""
     SELECT c.relname, a.attname, a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype),
            pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')
