@@ -10,9 +10,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 ARGS ?=
-# Tests at a time, by file: one more than cores, for many of them wait for something. Files begin in the order of their names, as
-# those with the fewest tests, which would come last otherwise, take the longest.
-JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+# Tests at a time, by file: twice as many as cores, for many of them wait for something. In which order: tests/conftest.py.
+JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 
 .PHONY: demo test e2e lint gen check bench schemas constraints clean
 .DELETE_ON_ERROR:
@@ -22,7 +21,8 @@ demo: .venv/demo
 
 test: .venv/dev
 	sh tests/install-tools.sh
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@# What pytest makes of our tests is kept, for else every one of its processes makes it anew.
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # One release after the other, as two cores have enough to do with one; with four or more: ARGS='--numprocesses 2'.
 e2e: .venv/dev

@@ -22,6 +22,18 @@ from tests.shared_compilation import share
 share()
 NewDatabase = Callable[[Schema], AirflowDatabase]
 
+WAITING = ("tests/chaos/", "tests/demo/", "tests/test_bench.py", "tests/sources/", "tests/brokers/")
+"""Tests that wait for servers and processes, half a minute some of them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file of those that wait, one of those that compute, and so on, lest all of either kind run at a time."""
+    files = list(dict.fromkeys(item.nodeid.partition("::")[0] for item in items))
+    waiting = [file for file in files if file.startswith(WAITING)]
+    computing = [file for file in files if not file.startswith(WAITING)]
+    order = sorted(files, key=lambda file: (waiting if file in waiting else computing).index(file))
+    items.sort(key=lambda item: order.index(item.nodeid.partition("::")[0]))
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedPostgres]:
