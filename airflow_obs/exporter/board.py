@@ -70,6 +70,8 @@ class Board:
         self._last_success: dict[str, float] = {}
         self._failures: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._dropped_shown: Counter[str] | None = None
+        self._dropped_page = Page()
         self._parts: dict[str, Page] = {}
         self._lasting: dict[str, Page] = {}
         """Of each collector that has any, its counters and histograms alone."""
@@ -172,13 +174,20 @@ class Board:
             yield metrics.COLLECTOR_DURATION.sample(status.newest.duration if status.newest else 0, collector=name)
         for source, up in _sources_up(statuses).items():
             yield metrics.SOURCE_UP.sample(up, source=source)
-        for family in sorted(metric.name for metric in metrics.ALL if metric.labels and metric.collector in self._jobs):
-            yield metrics.SERIES_DROPPED.sample(self._dropped[family], family=family)
+
+    def _dropped_part(self) -> Page:
+        """A line for every family; rendered again only when one has changed, since this is half of what is said of ourselves."""
+        if self._dropped_shown != self._dropped:
+            families = sorted(one.name for one in metrics.ALL if one.labels and one.collector in self._jobs)
+            samples = [metrics.SERIES_DROPPED.sample(self._dropped[family], family=family) for family in families]
+            self._dropped_page, self._dropped_shown = render(samples, self._deployment), self._dropped.copy()
+        return self._dropped_page
 
     def _published(self) -> Snapshot:
         statuses = tuple(self._statuses())
         own = render(self._own(statuses), self._deployment, self._process.collect())
-        page = Page.joined([own, *(self._parts[name] for name in self._jobs if name in self._parts)])
+        parts = [self._parts[name] for name in self._jobs if name in self._parts]
+        page = Page.joined([own, self._dropped_part(), *parts])
         return Snapshot(
             statuses, page.text, page.openmetrics, gzip.compress(page.text, 1), gzip.compress(page.openmetrics, 1)
         )
