@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -33,32 +35,30 @@ def many_task_instances(
             a_finished_dag_run(db, dag_id, run_id, started=moment, ended=end, state=run_state)
     table = db.tables["task_instance"]
     version = version_of(db, dag_id, moment)
-    rows = []
-    for _ in range(count):
-        row = {
-            "id": time_ordered_id(moment),
-            "dag_id": dag_id,
-            "task_id": f"task_{next(numbers)}",
-            "run_id": run_id,
-            "map_index": -1,
-            "state": state,
-            "try_number": 1 if state else 0,
-            "max_tries": 2,
-            "pool": "default_pool",
-            "pool_slots": 1,
-            "queue": "default",
-            "start_date": start,
-            "end_date": ended,
-            "working_set": True,
-            "dag_version_id": version,
-        }
-        rows.append(
-            {
-                name: as_airflow_writes(db, table.columns[name], value)
-                for name, value in row.items()
-                if name in table.columns
-            }
-        )
+    alike = {
+        "dag_id": dag_id,
+        "run_id": run_id,
+        "map_index": -1,
+        "state": state,
+        "try_number": 1 if state else 0,
+        "max_tries": 2,
+        "pool": "default_pool",
+        "pool_slots": 1,
+        "queue": "default",
+        "start_date": start,
+        "end_date": ended,
+        "working_set": True,
+        "dag_version_id": version,
+    }
+
+    def written(row: Mapping[str, Any]) -> dict[str, Any]:
+        there = {name: value for name, value in row.items() if name in table.columns}
+        return {name: as_airflow_writes(db, table.columns[name], value) for name, value in there.items()}
+
+    same = written(alike)
+    rows = [
+        {**same, **written({"id": time_ordered_id(moment), "task_id": f"task_{next(numbers)}"})} for _ in range(count)
+    ]
     with db.engine.begin() as connection:
         connection.execute(sa.insert(table), rows)
 
