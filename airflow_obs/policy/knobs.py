@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from airflow_obs.policy import durations
+from airflow_obs.policy import addresses, durations
 
 _ONE_OF = re.compile(r"\[!?+(\]?+[^\]]*)\]")
 """`[ab]` in a glob, and what stands inside; a `]` that comes first closes nothing."""
@@ -133,6 +133,31 @@ class Text:
         if not isinstance(value, str) or not re.fullmatch(self._whole(), value):
             near = difflib.get_close_matches(value, self.words, 1) if isinstance(value, str) else []
             raise refused(f"must be {self.what}" + (f"; did you mean {near[0]}?" if near else ""))
+        return value
+
+
+@dataclass(frozen=True)
+class Address:
+    """Metadata of a text that is HOST:PORT; to `listen` the host may be left out."""
+
+    listen: bool = False
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{addresses.PATTERN}$"}
+
+    def _check(self, value: object) -> str:
+        example = ":9125, 127.0.0.1:9125 or [::1]:9125" if self.listen else "statsd.monitoring:8125"
+        if not isinstance(value, str):
+            raise refused(f"must be HOST:PORT in quotes, such as {example}")
+        try:
+            host, port = addresses.parse(value)
+        except ValueError:
+            raise refused(f"must be HOST:PORT, such as {example}") from None
+        if not self.listen and not (host and port):
+            raise refused(f"must be a host and a port above 0, such as {example}")
         return value
 
 

@@ -33,16 +33,19 @@ def load(path: Path | None = None) -> Policy:
     """
     if path is None:
         return loads("", DEFAULT_FILE)
+    return loads(read(path, "policy", ", or none to use the default"), str(path))
+
+
+def read(path: Path, what: str, otherwise: str = "") -> str:
+    """The text of a file that is said to be a policy, or `what` else. Raises PolicyError if it cannot be that."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         why = (error.strerror if isinstance(error, OSError) else None) or "not a path"
-        raise _unusable(
-            path, f"cannot be read ({why.lower()}): give the path of a policy, or none to use the default"
-        ) from None
+        raise _unusable(path, f"cannot be read ({why.lower()}): give the path of a {what}{otherwise}") from None
     if len(content) > MAX_BYTES:
-        raise _unusable(path, f"larger than {MAX_BYTES} bytes: no policy is, give the path of a policy")
+        raise _unusable(path, f"larger than {MAX_BYTES} bytes: no {what} is, give the path of a {what}")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -50,7 +53,7 @@ def load(path: Path | None = None) -> Policy:
         line_start = before.rfind(b"\n") + 1
         column = len(before[line_start:].decode("utf-8", "replace")) + 1
         raise _unusable(path, "not UTF-8 text: save the file as UTF-8", before.count(b"\n") + 1, column) from None
-    return loads(text, str(path))
+    return text
 
 
 def loads(text: str, file: str) -> Policy:

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from airflow_obs.errors import UsageError
 from airflow_obs.policy.dags import SERIES, DagsPolicy
 from airflow_obs.policy.durations import text_of
+from airflow_obs.policy.ingest import OtlpSource, StatsdSource
 from airflow_obs.policy.knobs import Count, Duration, Flag, FromFile, HttpUrl, Text, refused
 from airflow_obs.policy.retention import Retention
 from airflow_obs.policy.strict import Strict as _Knobs
@@ -143,16 +144,28 @@ class Sources(_Knobs):
     broker: BrokerSource | None = Field(
         None, description="Celery's broker and workers; without Celery there is nothing to report, which is no failure."
     )
+    statsd: StatsdSource | None = Field(
+        None,
+        description="What Airflow sends here as StatsD; not listened for unless listed, or asked for by --statsd.listen-udp.",
+    )
+    otlp: OtlpSource | None = Field(
+        None, description="What Airflow sends here as OpenTelemetry's OTLP; not listened for unless listed."
+    )
 
     elsewhere = _SECRET_KEYS - {"database"}, _SECRETS
 
     @model_validator(mode="after")
     def _some(self) -> Sources:
-        if self.database is None and self.health is None and self.broker is None:
+        if not any(getattr(self, name) for name in type(self).model_fields):
             raise refused(
-                "no source is listed, so nothing could be read: list database, health or broker, or several of them"
+                "no source is listed, so nothing could be read: list database, health, broker, statsd or otlp, or several of them"
             )
         return self
+
+    @property
+    def ingests(self) -> bool:
+        """Whether anything is sent here, rather than read."""
+        return self.statsd is not None or self.otlp is not None
 
 
 class Deployment(_Knobs):
@@ -271,6 +284,20 @@ class WorkersPolicy(CollectorPolicy):
     )
 
 
+class IngestPolicy(CollectorPolicy):
+    """How what Airflow sends is kept and shown."""
+
+    max_total: Annotated[int, Count(1, 10_000_000)] = Field(
+        description="Most series of all metrics together; samples of further ones are dropped and counted."
+    )
+    forget: Annotated[float, Duration("10s", "30d")] = Field(
+        description="A gauge of which nothing has come for this long is gone."
+    )
+    forget_counters: Annotated[float, Duration("10s", "365d")] = Field(
+        description="So are counters and histograms after this; what comes later begins at 0, which hides one event from rate()."
+    )
+
+
 class Collectors(_Knobs):
     """One field per collector."""
 
@@ -301,6 +328,7 @@ class Collectors(_Knobs):
         description="Celery's broker: the depth of each queue, and how the server is doing."
     )
     workers: WorkersPolicy = Field(description="Celery's workers: alive, busy, and which queues each consumes from.")
+    ingest: IngestPolicy = Field(description="What Airflow sends as StatsD or OTLP.")
 
     def by_name(self) -> dict[str, CollectorPolicy]:
         """Every collector's policy by the collector's name, in the order of this model."""

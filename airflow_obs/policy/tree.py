@@ -15,7 +15,7 @@ from ruamel.yaml.events import CollectionEndEvent as End
 from airflow_obs.errors import Problem
 
 MAX_DEPTH = 40
-"""The policy nests seven deep; what nests deeper than this was made to hurt."""
+"""A policy nests seven deep; what nests deeper than this was made to hurt."""
 
 _SNIPPET = re.compile(r"'[^'<]{3,}'")
 """A quoted piece of the file in the parser's words: it may be a password."""
@@ -67,8 +67,12 @@ class _TooDeepError(Exception):
     """Raised to leave the recursion; its problem is already noted."""
 
 
-def compose(text: str, file: str) -> tuple[Mapping | None, list[Problem]]:
+def compose(
+    text: str, file: str, what: str = "policy", key: str = "deployments"
+) -> tuple[Mapping | None, list[Problem]]:
     """The tree of the one document in `text`, and what is wrong with it; None when there is no tree to speak of.
+
+    `what` the document is, and a `key` that may stand in it, are for the messages.
 
     An empty document is an empty mapping. Anchors, aliases, merge keys and tags are refused, so that the tree is never
     larger than its text; what follows a mistake in the syntax itself is not seen.
@@ -77,7 +81,7 @@ def compose(text: str, file: str) -> tuple[Mapping | None, list[Problem]]:
     if match := _UNPRINTABLE.search(text):
         place = Place(file, text.count("\n", 0, match.start()) + 1, match.start() - text.rfind("\n", 0, match.start()))
         return None, [place.problem(f"character U+{ord(match[0]):04X} cannot stand in YAML: remove it")]
-    composer = _Composer(file)
+    composer = _Composer(file, what)
     try:
         node = composer.document(YAML(typ="safe", pure=True).parse(text))
     except _TooDeepError:
@@ -92,7 +96,7 @@ def compose(text: str, file: str) -> tuple[Mapping | None, list[Problem]]:
     if node is None or (isinstance(node, Scalar) and node.value is None):
         return Mapping(start), composer.problems
     if not isinstance(node, Mapping):
-        composer.problems.append(node.place.problem("a policy is a mapping: write keys, such as `deployments:`"))
+        composer.problems.append(node.place.problem(f"a {what} is a mapping: write keys, such as `{key}:`"))
         return None, composer.problems
     return node, composer.problems
 
@@ -122,8 +126,9 @@ def _syntax(problem: str) -> str:
 class _Composer:
     """Makes nodes of the parser's events and notes what is wrong on the way."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, what: str) -> None:
         self.problems: list[Problem] = []
+        self._what = what
         self.last = Place(file, 1, 1)
 
     def document(self, events: Iterator[Any]) -> Node | None:
@@ -132,7 +137,9 @@ class _Composer:
             if isinstance(event, DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    self._wrong(event, "a second YAML document begins: a policy is one document, remove this `---`")
+                    self._wrong(
+                        event, f"a second YAML document begins: a {self._what} is one document, remove this `---`"
+                    )
                     return root
                 root = self._node(next(events), events, 1)
         return root
@@ -148,18 +155,18 @@ class _Composer:
         """The node that `event` begins; None for one that had to be refused as a whole."""
         place = self._at(event)
         if depth > MAX_DEPTH:
-            self._wrong(event, f"nested more than {MAX_DEPTH} deep: no policy needs that")
+            self._wrong(event, f"nested more than {MAX_DEPTH} deep: no {self._what} needs that")
             raise _TooDeepError
         if isinstance(event, AliasEvent):
-            self._wrong(event, "aliases (`*`) are not supported in a policy: write the value out")
+            self._wrong(event, f"aliases (`*`) are not supported in a {self._what}: write the value out")
             return None
         tagged = event.ctag is not None
         if tagged:
-            self._wrong(event, "tags (`!`) are not supported in a policy: remove it")
+            self._wrong(event, f"tags (`!`) are not supported in a {self._what}: remove it")
         if event.anchor is not None:
             self._wrong(
                 event,
-                "anchors (`&`) are not supported in a policy: remove it, and write the value out where it is used",
+                f"anchors (`&`) are not supported in a {self._what}: remove it, and write the value out where it is used",
             )
         node: Node
         if isinstance(event, MappingStartEvent):
@@ -191,7 +198,7 @@ class _Composer:
             # half a surrogate pair (from an escape) would break whoever prints the key
             name = str(event.value).encode("utf-8", "replace").decode()
             if name == "<<" and event.implicit[0]:
-                self._wrong(event, "merge keys (`<<`) are not supported in a policy: write the keys out")
+                self._wrong(event, f"merge keys (`<<`) are not supported in a {self._what}: write the keys out")
             elif name in entries:
                 line = entries[name][0].line
                 self._wrong(event, f"{shown(name) or 'this key'} is given twice, first on line {line}: remove one")

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from airflow_obs.catalog import metrics
 from airflow_obs.policy import Deployment, Policy, default_text, json_schema, load, loads
 from airflow_obs.policy.explain import fields_of, model_in
+from airflow_obs.policy.ingest import OtlpSource, StatsdSource
 
 KNOB = re.compile(r"^( *)# ( *)([a-z_]+:(?: .*)?)$", re.MULTILINE)
 
@@ -36,7 +37,7 @@ def test_values() -> None:
         "jobs": 15, "task_instances": 15, "dag_runs": 15, "dag_processing": 30, "pools": 15, "outcomes": 15,
         "dags": 30, "assets": 30, "deadlines": 30, "bundles": 60, "locks": 15, "vacuum": 60, "replication": 30,
         "clean_up": 300, "task_events": 15, "stuck_tasks": 30, "starvation": 30, "triggers": 30, "database": 15,
-        "tables": 60, "health": 15, "broker": 15, "workers": 60,
+        "tables": 60, "health": 15, "broker": 15, "workers": 60, "ingest": 10,
     }  # fmt: skip
     assert {knobs.timeout for knobs in collectors.by_name().values()} == {5.0, 10.0}
     assert (collectors.tables.timeout, collectors.jobs.alive_within, collectors.jobs.forget) == (10, 30, 3600)
@@ -45,6 +46,7 @@ def test_values() -> None:
         "dag_processing",
         "dags",
         "outcomes",
+        "ingest",
     }
 
 
@@ -58,6 +60,13 @@ def test_what_is_commented_out_stands_at_its_default() -> None:
     uncommented = KNOB.sub(r"\1\2\3", default_text())
     assert uncommented != default_text()
     assert loads(uncommented, "site.yaml") == load()
+
+
+def test_what_is_commented_out_twice_is_not_there_unless_listed_and_stands_at_its_default_then() -> None:
+    [unlisted] = load().deployments
+    assert (unlisted.sources.statsd, unlisted.sources.otlp) == (None, None)
+    [listed] = loads(KNOB.sub(r"\1\2\3", default_text().replace("## ", "# ")), "site.yaml").deployments
+    assert (listed.sources.statsd, listed.sources.otlp) == (StatsdSource(), OtlpSource())
 
 
 @pytest.mark.parametrize(("model", "key"), FIELDS, ids=[f"{model.__name__}.{key}" for model, key in FIELDS])

@@ -92,7 +92,67 @@ MISTAKES = {
         "deployments:\n- sources: {}",
         (
             "2:12: deployments[0].sources: no source is listed, so nothing could be read: "
-            "list database, health or broker, or several of them"
+            "list database, health, broker, statsd or otlp, or several of them"
+        ),
+    ),
+    "StatsD from nowhere": (
+        "deployments:\n- sources:\n    statsd: {listen_udp: null, listen_tcp: null}",
+        (
+            "3:13: deployments[0].sources.statsd: StatsD can come in nowhere: give listen_udp or listen_tcp an address, "
+            "or remove statsd"
+        ),
+    ),
+    "OTLP from nowhere": (
+        "deployments:\n- sources:\n    otlp: {listen_http: null, listen_grpc: null}",
+        (
+            "3:11: deployments[0].sources.otlp: OTLP can come in nowhere: give listen_http or listen_grpc an address, "
+            "or remove otlp"
+        ),
+    ),
+    "a port alone": (
+        "deployments:\n- sources:\n    statsd: {listen_udp: 9125}",
+        (
+            "3:26: deployments[0].sources.statsd.listen_udp: must be HOST:PORT in quotes, such as :9125, 127.0.0.1:9125 "
+            "or [::1]:9125"
+        ),
+    ),
+    "a port too high": (
+        "deployments:\n- sources:\n    otlp: {listen_grpc: ':65536'}",
+        (
+            "3:25: deployments[0].sources.otlp.listen_grpc: must be HOST:PORT, such as :9125, 127.0.0.1:9125 or [::1]:9125"
+        ),
+    ),
+    "relay without a host": (
+        "deployments:\n- sources:\n    statsd: {relay: ':8125'}",
+        (
+            "3:21: deployments[0].sources.statsd.relay: must be a host and a port above 0, such as statsd.monitoring:8125"
+        ),
+    ),
+    "relay to oneself": (
+        'deployments:\n- sources:\n    statsd: {relay: "localhost:9125"}',
+        (
+            "3:21: deployments[0].sources.statsd.relay: the relay is where StatsD comes in, so that every line would come for "
+            "ever: name another"
+        ),
+    ),
+    "prefix with its dot": (
+        "deployments:\n- sources:\n    statsd: {prefix: airflow.}",
+        (
+            "3:22: deployments[0].sources.statsd.prefix: must be what Airflow's names begin with, without the dot after it, such "
+            "as airflow"
+        ),
+    ),
+    "misspelt preset": (
+        "deployments:\n- sources:\n    statsd: {mapping: offical-chart}",
+        (
+            "3:23: deployments[0].sources.statsd.mapping: must be null, official-chart, or the path of a mapping file of "
+            "statsd_exporter; did you mean official-chart?"
+        ),
+    ),
+    "unknown tags": (
+        "deployments:\n- sources:\n    statsd: {tags: datadoc}",
+        (
+            "3:20: deployments[0].sources.statsd.tags: must be auto, none, influxdb or datadog; did you mean datadog?"
         ),
     ),
     "database URL in the policy": (
@@ -109,7 +169,7 @@ MISTAKES = {
     ),
     "names of sources": (
         "deployments:\n- sources: [database]",
-        "2:12: deployments[0].sources: write a mapping of database, health, broker",
+        "2:12: deployments[0].sources: write a mapping of database, health, broker, statsd, otlp",
     ),
     "password in the health URL": (
         "deployments: [{sources: {health: {url: 'http://u:hunter22@h:8080'}}}]",
