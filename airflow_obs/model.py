@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
 PREFIX = "airflow_obs_"
 
@@ -20,6 +21,8 @@ class Kind(StrEnum):
     """A distribution of what has happened since the exporter started: its buckets only rise."""
     GAUGE_HISTOGRAM = "gaugehistogram"
     """A distribution of what exists now: its buckets go down as well as up, so never take their rate()."""
+    SUMMARY = "summary"
+    """Quantiles of what happened lately, and count and sum since the exporter started; only for names that are not ours."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Metric:
     since: str | None = None
     until: str | None = None
     shows: tuple[str, ...] = ()
+    also: str | None = None
+    """The collector that feeds it where `collector` does not; the latter wins for good from its first sample on."""
 
     def __post_init__(self) -> None:
         wrong = [
@@ -89,12 +94,102 @@ class Metric:
         return tuple((name, given[name]) for name in self.labels + self.optional if name in given)
 
 
+class Emission(StrEnum):
+    """What Airflow's Stats call made: incr or decr, gauge, timing or timer."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    TIMER = "timer"
+
+
+class Unit(StrEnum):
+    """In which unit a timer is sent over StatsD, by how Airflow calls for it; what each means is in exporter.ingest.units."""
+
+    TIMER = "timer"
+    """Stats.timer(): milliseconds, but seconds with the Datadog client."""
+    TIMING = "timing"
+    """Stats.timing(): milliseconds, but seconds with the Datadog client of 2.x."""
+    PARSE = "parse"
+    """dag_processing.last_duration: as TIMING in 2.x, seconds since 3.2."""
+    QUEUED = "queued"
+    """task.queued_duration: seconds in 2.7, 2.8 and 2.11, milliseconds in 2.9, 2.10 and since 3.4."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One thing that Airflow emits over StatsD and OpenTelemetry, in all its spellings, and what becomes of it.
+
+    `name` is Airflow's name without its prefix, which is the whole name where labels travel as tags ("pool.open_slots"); `legacy`
+    are the spellings with ids in the name ("pool.open_slots.{pool_name}"), a {placeholder} standing for one or more characters.
+    `labels` says, for each label of `to`, which tags or placeholders it is taken from, the first that is there winning;
+    `constants` are labels with the same value always. Of a signal without `to`, `refused` says why nothing becomes of it.
+    `since` and `until` are the first and last release that emit it ("3.1"), None for all that we know.
+
+    `ago`: the value is an age in seconds, and what is kept is the moment, now - value. `factor` brings a value that is no timer
+    into the unit of `to` (0.01 for per cent). `falls` is the counter that takes the decrements of this one, as positive numbers;
+    a counter without it has none. A family that demands task_id is fed only where the policy wants series of tasks; of a gauge
+    that loses task_id, or any label, `to` is the sum over what it lost. `parts` says what several processes that send the same
+    series make of a gauge: the newest value of any of them, or the sum of each one's newest.
+    """
+
+    name: str
+    kind: Emission
+    to: Metric | None = None
+    labels: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    constants: tuple[tuple[str, str], ...] = ()
+    legacy: tuple[str, ...] = ()
+    unit: Unit = Unit.TIMING
+    since: str | None = None
+    until: str | None = None
+    refused: str | None = None
+    ago: bool = False
+    factor: float = 1.0
+    falls: Metric | None = None
+    parts: Literal["newest", "sum"] = "newest"
+
+    def __post_init__(self) -> None:
+        if (self.to is None) == (self.refused is None):
+            raise ValueError(f"signal {self.name}: say where it goes, or why it is refused")
+        named = {label for label, _ in self.labels} | {label for label, _ in self.constants}
+        if self.to is None:
+            return
+        if missing := set(self.to.labels) - named:
+            raise ValueError(
+                f"signal {self.name}: label {', '.join(sorted(missing))} of {self.to.name} comes from nowhere"
+            )
+        if unknown := named - set(self.to.labels) - set(self.to.optional):
+            raise ValueError(f"signal {self.name}: {self.to.name} has no label {', '.join(sorted(unknown))}")
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A family that keeps a name which is not ours: of a statsd_exporter mapping, or of what Airflow emits and we do not know.
+
+    Its series need not have the same labels. `buckets` as in `Metric`; `quantiles` belong to a summary; `unknown`: nobody said that
+    it is to be kept, so that few series are enough.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    buckets: tuple[float, ...] = ()
+    quantiles: tuple[float, ...] = ()
+    unknown: bool = False
+    collector: str = "ingest"
+    also: str | None = None
+
+    @property
+    def cumulates(self) -> bool:
+        """As in `Metric`."""
+        return self.kind in {Kind.COUNTER, Kind.HISTOGRAM, Kind.SUMMARY}
+
+
 @dataclass(frozen=True)
 class Failure:
     """One way in which an Airflow in production fails.
 
-    `seen_in` names the sources whose answers show it (database, broker, workers, health), or "exporter" when it is the exporter
-    that cannot see; empty when only others know (Kubernetes, StatsD, logs).
+    `seen_in` names the sources whose answers show it (database, broker, workers, health, and ingest: what Airflow itself sends), or
+    "exporter" when it is the exporter that cannot see; empty when only others know (Kubernetes, logs).
     """
 
     id: str
@@ -106,7 +201,7 @@ class Failure:
 class Sample:
     """One value of one series. Moments are Unix seconds."""
 
-    metric: Metric
+    metric: Metric | Foreign
     labels: tuple[tuple[str, str], ...]
     value: float
 
@@ -115,7 +210,7 @@ class Sample:
 class Distribution:
     """One distribution: how many observations fell into each bucket (not cumulative), and their sum."""
 
-    metric: Metric
+    metric: Metric | Foreign
     labels: tuple[tuple[str, str], ...]
     counts: tuple[float, ...]
     total: float
@@ -129,5 +224,16 @@ class Distribution:
         return pairs
 
 
-Reading = Sample | Distribution
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """One series of a summary: (quantile, value) of lately, NaN where nothing happened; all observations' number and sum."""
+
+    metric: Foreign
+    labels: tuple[tuple[str, str], ...]
+    values: tuple[tuple[float, float], ...]
+    count: float
+    total: float
+
+
+Reading = Sample | Distribution | Quantiles
 """What a collector yields."""

@@ -12,7 +12,7 @@ from airflow_obs.model import Failure
 from airflow_obs.policy import load
 from tests.airflow_releases import RELEASES
 
-SOURCES = {"database", "broker", "workers", "health", "exporter"}
+SOURCES = {"database", "broker", "workers", "health", "ingest", "exporter"}
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.id)

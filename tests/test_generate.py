@@ -9,9 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from airflow_obs.catalog import metrics
+from airflow_obs.catalog.emitted import SIGNALS
 from airflow_obs.catalog.failures import FAILURES, LOOK_FIRST
 from airflow_obs.cli import cli
 from airflow_obs.generate.docs import PAGE, docs
+from airflow_obs.generate.names import NAMES_PAGE
 from airflow_obs.model import PREFIX
 from tests.airflow_schemas import ROOT
 
@@ -40,6 +42,16 @@ def test_every_metric_and_failure_mode_has_its_row() -> None:
     assert columns == {8}
 
 
+def test_every_name_of_airflow_has_its_row() -> None:
+    page = docs()[NAMES_PAGE]
+    fed, refused = page.split("## Refused")
+    assert re.findall(r"^\| `([^`]+)` \|", fed, re.MULTILINE) == [one.name for one in SIGNALS if one.to]
+    assert re.findall(r"^\| `([^`]+)` \|", refused, re.MULTILINE) == [one.name for one in SIGNALS if one.refused]
+    assert {one.to.name for one in SIGNALS if one.to} <= set(re.findall(r"`(airflow_obs_\w+)", fed))
+    assert all(f"`{spelling}`" in fed for one in SIGNALS for spelling in one.legacy)
+    assert all(one.refused in refused for one in SIGNALS if one.refused)
+
+
 def test_what_decides_comes_first_and_what_shows_something_else_better_comes_later() -> None:
     shown_by = {
         row[0]: re.findall(r"`airflow_obs_(\w+)`", row[1])
@@ -58,7 +70,7 @@ def test_what_decides_comes_first_and_what_shows_something_else_better_comes_lat
 
 
 def test_write_then_check(tmp_path: Path) -> None:
-    assert gen(tmp_path).output == f"{PAGE}\n"
+    assert gen(tmp_path).output == f"{NAMES_PAGE}\n{PAGE}\n"
     assert gen(tmp_path).output == ""
     assert gen(tmp_path, "--check").exit_code == 0
 
@@ -66,7 +78,8 @@ def test_write_then_check(tmp_path: Path) -> None:
 def test_missing_stale_and_orphaned_files_are_shown_and_mended(tmp_path: Path) -> None:
     missing = gen(tmp_path, "--check")
     assert missing.exit_code == 1
-    assert missing.output.startswith(f"--- {PAGE} (missing)\n+++ {PAGE}\n")
+    for path in (PAGE, NAMES_PAGE):
+        assert f"--- {path} (missing)\n+++ {path}\n" in missing.output
     assert not list(tmp_path.iterdir())
 
     gen(tmp_path)

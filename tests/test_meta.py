@@ -16,6 +16,8 @@ import pytest
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import OLDEST_RELEASE
 from airflow_obs.catalog.collectors import source_of
+from airflow_obs.catalog.emitted import SIGNALS
+from airflow_obs.catalog.metrics import ingest
 from airflow_obs.collectors.broker import BrokerState, Node, Queue, Redis
 from airflow_obs.collectors.registry import collectors
 from airflow_obs.collectors.workers import Fleet
@@ -172,14 +174,27 @@ def test_the_names_exposed_are_the_names_of_the_catalogue(exposed_of: dict[str, 
     exposed |= {reading.metric.name for reading in collector("broker").samples(A_BUSY_BROKER)}
     exposed |= {reading.metric.name for reading in collector("workers").samples(A_FLEET)}
     own = Page(Board("airflow", jobs(POLICY, POLICY.deployment(None))).snapshot.text.decode())
-    exposed |= {name for name in own.names if name.startswith(PREFIX)} | {metrics.SOURCE_UP.name}
-    assert exposed == metrics.NAMES
+    exposed |= {name for name in own.names if name.startswith(PREFIX)}
+    exposed |= {metrics.SOURCE_UP.name, metrics.FAMILY_SOURCE.name}
+    assert exposed == {metric.name for metric in metrics.ALL if metric.collector != "ingest"}
+
+
+def test_a_family_of_the_ingest_is_fed_by_a_signal_or_counts_the_ingest_itself() -> None:
+    itself = {value for value in vars(ingest).values() if isinstance(value, Metric)}
+    fed = {metric for signal in SIGNALS for metric in (signal.to, signal.falls) if metric}
+    assert not itself & fed
+    assert itself | {metric for metric in fed if metric.collector == "ingest"} == {
+        metric for metric in metrics.ALL if metric.collector == "ingest"
+    }
+    assert {metric for metric in fed if metric.collector != "ingest"} == {
+        metric for metric in metrics.ALL if metric.also == "ingest"
+    }
 
 
 def test_every_metric_has_a_collector_and_every_collector_a_metric() -> None:
     assert {metric.collector for metric in metrics.ALL} == {one.name for one in collectors(POLICY.collectors)} | {
-        "exporter"
-    }
+        "exporter", "ingest",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

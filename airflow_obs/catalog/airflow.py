@@ -87,6 +87,15 @@ def release(alembic_head: str) -> str:
     return next((f"{first}+" for first, head in REVISIONS if head == alembic_head), "unknown")
 
 
+def minor_release(alembic_head: str) -> tuple[int, int] | None:
+    """(2, 9) for a head of 2.9; None for one not listed, and for the one that 2.10 and 2.11 share."""
+    first = next((first for first, head in REVISIONS if head == alembic_head), "2.10.3")
+    if first == "2.10.3":
+        return None
+    major, minor, _ = first.split(".")
+    return int(major), int(minor)
+
+
 RECENCY_COLUMNS: tuple[tuple[str, str], ...] = (
     ("asset_event", "timestamp"),
     ("callback", "created_at"),

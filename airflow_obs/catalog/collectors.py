@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_ELSEWHERE = {"exporter": "exporter", "health": "health", "broker": "broker", "workers": "workers"}
+_ELSEWHERE = {"exporter": "exporter", "health": "health", "broker": "broker", "workers": "workers", "ingest": "ingest"}
 
 
 def source_of(collector: str) -> str:

@@ -11,8 +11,8 @@ FAILURES: tuple[Failure, ...] = (
     # -- S: the scheduler ----------------------------------------------------------------------------------------------
     Failure("S1", "Scheduler dead: its heartbeat stands still", ("database", "health")),
     Failure("S2", "Scheduler alive, but it creates no runs", ("database",)),
-    Failure("S3", "Scheduler crashes again and again on one bad row or DAG"),
-    Failure("S4", "Scheduler loop slow"),
+    Failure("S3", "Scheduler crashes again and again on one bad row or DAG", ("ingest",)),
+    Failure("S4", "Scheduler loop slow", ("ingest",)),
     Failure("S5", "Tasks starve beside free slots: one DAG or pool holds the scheduler's attention", ("database",)),
     Failure("S6", "Deadlocks in the database end transactions of the scheduler or API server", ("database",)),
     # -- T: the life of a task -----------------------------------------------------------------------------------------
@@ -21,7 +21,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure("T3", "Ghosts: task instances that nobody owns, or that outlive their run", ("database",)),
     Failure("T4", "Running tasks lose their heartbeat and are failed", ("database",)),
     Failure("T5", "The executor says finished while the database says queued", ("database",)),
-    Failure("T6", "Task killed for its memory"),
+    Failure("T6", "Task killed for its memory", ("ingest",)),
     Failure("T7", "Task runs twice, because its message was delivered again", ("broker", "database")),
     Failure("T8", "The API server refuses heartbeats, which kills healthy tasks (3.x)"),
     Failure("T9", "Tokens of tasks expired, or signed with another secret (3.x)"),
@@ -34,12 +34,12 @@ FAILURES: tuple[Failure, ...] = (
     Failure("C3", "Workers killed by scaling, eviction or a deployment", ("workers",)),
     Failure("C4", "Broker full: it evicts, refuses to write or stops its publishers", ("broker",)),
     Failure("C5", "Broker restarted, and lost or replays its queues", ("broker", "database")),
-    Failure("C6", "Scheduler cannot publish to the broker in time"),
+    Failure("C6", "Scheduler cannot publish to the broker in time", ("ingest",)),
     Failure("C7", "Results of Celery pile up", ("database", "broker")),
     Failure("C8", "A probe that is too slow kills healthy workers", ("workers",)),
     # -- K: Kubernetes -------------------------------------------------------------------------------------------------
-    Failure("K1", "KubernetesExecutor lost count of its slots, or no longer watches its pods"),
-    Failure("K2", "Pods cannot be created: quota, permission, conflict"),
+    Failure("K1", "KubernetesExecutor lost count of its slots, or no longer watches its pods", ("ingest",)),
+    Failure("K2", "Pods cannot be created: quota, permission, conflict", ("ingest",)),
     Failure("K3", "Pods wait for a node or an image"),
     Failure("K4", "Pods of tasks evicted or preempted"),
     Failure("K5", "Finished pods pile up"),
@@ -76,18 +76,19 @@ FAILURES: tuple[Failure, ...] = (
     Failure("X2", "Clocks apart", ("database",)),
     Failure("X3", "Asset (dataset) events that no run consumes", ("database",)),
     Failure("X4", "Deadlines or SLAs missed, or their callbacks not run", ("database",)),
-    Failure("X5", "The metrics themselves are blind", ("exporter", "database")),
+    Failure("X5", "The metrics themselves are blind", ("exporter", "database", "ingest")),
 )
 """Every failure mode that the toolkit knows, by subject."""
 
 BY_ID = {failure.id: failure for failure in FAILURES}
 
 LOOK_FIRST: Mapping[str, Metric] = {
-    "S1": metrics.JOB_HEARTBEAT, "S2": metrics.DAGS_OVERDUE, "S5": metrics.SCHEDULED,
+    "S1": metrics.JOB_HEARTBEAT, "S2": metrics.DAGS_OVERDUE, "S4": metrics.SCHEDULER_LOOP, "S5": metrics.SCHEDULED,
     "T1": metrics.TASK_INSTANCES_OLDEST, "T2": metrics.TASK_EVENTS, "T3": metrics.GHOSTS, "T4": metrics.HEARTBEATS_OVERDUE,
     "T7": metrics.BROKER_UNACKED_OLDEST,
     "C1": metrics.WORKER_QUEUES, "C2": metrics.QUEUE_WORKERS, "C3": metrics.WORKER_UP, "C4": metrics.BROKER_MEMORY,
     "C5": metrics.BROKER_STARTED, "C7": metrics.CLEAN_UP_DUE, "C8": metrics.WORKER_UP,
+    "K1": metrics.EXECUTOR_RUNNING,
     "G3": metrics.NEWEST_PARSE, "G4": metrics.DAGS, "G5": metrics.BUNDLE_REFRESHED, "G6": metrics.DAG_VERSIONS_MAX,
     "R1": metrics.TRIGGERS_STRANDED, "R2": metrics.DEFERRED_OVERDUE, "R3": metrics.TRIGGERS,
     "P1": metrics.POOL_OPEN, "P2": metrics.POOL_DEFERRED, "P3": metrics.DAGS_AT_LIMIT,

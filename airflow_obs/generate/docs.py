@@ -8,6 +8,7 @@ from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import OLDEST_RELEASE
 from airflow_obs.catalog.collectors import source_of
 from airflow_obs.catalog.failures import FAILURES, LOOK_FIRST
+from airflow_obs.generate.names import names
 from airflow_obs.generate.tree import MARKER, Tree
 from airflow_obs.model import Failure, Kind, Metric
 
@@ -25,7 +26,7 @@ _WHAT_SHOWS = """
 ## Failure modes
 
 Which metrics show which way of failing: look at the first one first, the others say more. Failure modes without any are seen
-elsewhere: by Kubernetes, in StatsD or OpenTelemetry, in logs.
+elsewhere: by Kubernetes, in logs.
 
 | | failure mode | shown by |
 |---|---|---|
@@ -36,12 +37,14 @@ _FROM = {
     "health": "the health endpoint",
     "broker": "Celery's broker",
     "workers": "Celery's workers, over the broker",
+    "ingest": "what Airflow sends as StatsD or OTLP, and the taking of it",
 }
 
 
 def docs() -> Tree:
-    """The page of metrics."""
-    return {PAGE: _HEAD + "".join(_sections()) + _WHAT_SHOWS + "".join(map(_failure, FAILURES))}
+    """The page of metrics, and that of Airflow's own names."""
+    metrics_page = _HEAD + "".join(_sections()) + _WHAT_SHOWS + "".join(map(_failure, FAILURES))
+    return {PAGE: metrics_page, **names()}
 
 
 def _sections() -> Iterator[str]:
@@ -55,7 +58,8 @@ def _row(metric: Metric) -> str:
     labels = ", ".join((*metric.labels, *(f"({label})" for label in metric.optional)))
     shows = ", ".join(metric.shows)
     known = f"{metric.since or OLDEST_RELEASE} | {metric.until or ''}"
-    text = metric.help.replace("|", "\\|").replace("*", "\\*")
+    also = f" Fed by `{metric.also}` where `{metric.collector}` does not, whatever the release." if metric.also else ""
+    text = metric.help.replace("|", "\\|").replace("*", "\\*") + also
     return f"| `{metric.name}` | {metric.kind} | {labels} | {known} | {shows} | {text} |\n"
 
 

@@ -23,6 +23,12 @@ from airflow_obs.catalog.metrics.database import *
 from airflow_obs.catalog.metrics.health import *
 from airflow_obs.catalog.metrics.broker import *
 from airflow_obs.catalog.metrics.workers import *
+from airflow_obs.catalog.metrics.ingest import *
+from airflow_obs.catalog.metrics.emitted_scheduler import *
+from airflow_obs.catalog.metrics.emitted_executors import *
+from airflow_obs.catalog.metrics.emitted_tasks import *
+from airflow_obs.catalog.metrics.emitted_dags import *
+from airflow_obs.catalog.metrics.emitted_services import *
 from airflow_obs.model import Metric
 
 ALL: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_obs.catalog.metrics.define import gauge, info
 
-IMPORT_ERRORS = gauge("dag_processing", "import_errors", "DAG files that fail to import.", shows=("G1",))
+IMPORT_ERRORS = gauge("dag_processing", "import_errors", "DAG files that fail to import.", shows=("G1",), also="ingest")
 OLDEST_PARSE = gauge(
     "dag_processing", "dag_last_parsed_oldest_timestamp_seconds",
     "When the active DAG that was parsed longest ago was parsed.",
@@ -19,7 +19,7 @@ PARSE_DURATION = gauge(
     "dag_processing", "dag_parse_duration_seconds",
     "Duration of the newest parse of each DAG file, its path relative to the bundle (the slowest where bundles share a path).",
     ("dag_file",),
-    since="3.1", shows=("G2",),
+    since="3.1", shows=("G2",), also="ingest",
 )  # fmt: skip
 DAGS = gauge(
     "dag_processing", "dags", "DAGs by state: active, paused, stale (gone from its file).", ("state",), shows=("G4",)

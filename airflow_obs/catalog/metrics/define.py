@@ -1,7 +1,7 @@
 """Short ways to define a metric of this toolkit: the prefix and the kind are filled in.
 
 `since`, `until` and `shows` are as in `Metric`: the first and the last Airflow that has it, and the ids of the failure modes that
-it shows.
+it shows. `also` is the collector that feeds it where `collector` does not.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ def gauge(
     since: str | None = None,
     until: str | None = None,
     shows: tuple[str, ...] = (),
+    also: str | None = None,
 ) -> Metric:
     """A gauge fed by `collector`; `name` is without the prefix."""
-    return Metric(PREFIX + name, Kind.GAUGE, text, collector, labels, optional, since=since, until=until, shows=shows)
+    return Metric(
+        PREFIX + name, Kind.GAUGE, text, collector, labels, optional, since=since, until=until, shows=shows, also=also
+    )
 
 
 def counter(
@@ -34,9 +37,12 @@ def counter(
     since: str | None = None,
     until: str | None = None,
     shows: tuple[str, ...] = (),
+    also: str | None = None,
 ) -> Metric:
     """A counter fed by `collector`; `name` is without the prefix, and ends in _total."""
-    return Metric(PREFIX + name, Kind.COUNTER, text, collector, labels, optional, since=since, until=until, shows=shows)
+    return Metric(
+        PREFIX + name, Kind.COUNTER, text, collector, labels, optional, since=since, until=until, shows=shows, also=also
+    )
 
 
 def info(
@@ -49,9 +55,12 @@ def info(
     since: str | None = None,
     until: str | None = None,
     shows: tuple[str, ...] = (),
+    also: str | None = None,
 ) -> Metric:
     """A metric whose labels are the news and whose value is 1; `name` is without the prefix, and ends in _info."""
-    return Metric(PREFIX + name, Kind.INFO, text, collector, labels, optional, since=since, until=until, shows=shows)
+    return Metric(
+        PREFIX + name, Kind.INFO, text, collector, labels, optional, since=since, until=until, shows=shows, also=also
+    )
 
 
 def histogram(
@@ -60,14 +69,26 @@ def histogram(
     text: str,
     buckets: tuple[float, ...],
     labels: tuple[str, ...] = (),
+    optional: tuple[str, ...] = (),
     *,
     since: str | None = None,
     until: str | None = None,
     shows: tuple[str, ...] = (),
+    also: str | None = None,
 ) -> Metric:
     """A distribution of what has happened since the exporter started; `name` is without the prefix."""
     return Metric(
-        PREFIX + name, Kind.HISTOGRAM, text, collector, labels, (), buckets, since=since, until=until, shows=shows
+        PREFIX + name,
+        Kind.HISTOGRAM,
+        text,
+        collector,
+        labels,
+        optional,
+        buckets,
+        since=since,
+        until=until,
+        shows=shows,
+        also=also,
     )
 
 
@@ -81,8 +102,19 @@ def gauge_histogram(
     since: str | None = None,
     until: str | None = None,
     shows: tuple[str, ...] = (),
+    also: str | None = None,
 ) -> Metric:
     """A distribution of what exists now; `name` is without the prefix."""
     return Metric(
-        PREFIX + name, Kind.GAUGE_HISTOGRAM, text, collector, labels, (), buckets, since=since, until=until, shows=shows
+        PREFIX + name,
+        Kind.GAUGE_HISTOGRAM,
+        text,
+        collector,
+        labels,
+        (),
+        buckets,
+        since=since,
+        until=until,
+        shows=shows,
+        also=also,
     )

@@ -26,9 +26,15 @@ COLLECTOR_FAILURES = counter(
 )
 SOURCE_UP = gauge(
     "exporter", "source_up",
-    "1 if the source (database, health, broker, workers) answered when it was last asked; absent for one that nobody told us of.",
+    "1 if the source (database, health, broker, workers, ingest) answered when it was last asked; absent for one that nobody told "
+    "us of.",
     ("source",),
     shows=("D1", "X5"),
+)  # fmt: skip
+FAMILY_SOURCE = info(
+    "exporter", "family_source_info",
+    "Which source feeds a family that two could feed: the database, from its first sample on for good, else what Airflow sends.",
+    ("family", "source"),
 )  # fmt: skip
 SERIES_DROPPED = counter(
     "exporter", "series_dropped_total",

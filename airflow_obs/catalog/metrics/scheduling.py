@@ -84,19 +84,23 @@ POOL_OPEN = gauge(
     "Slots still free; below 0 when the pool was shrunk under running tasks.",
     ("pool",),
     shows=("P1",),
+    also="ingest",
 )
 POOL_USED = gauge(
     "pools", "pool_used_slots",
     "Slots that count against the pool: running and queued, and deferred where the pool includes them.", ("pool",),
     shows=("P1",),
 )  # fmt: skip
-POOL_RUNNING = gauge("pools", "pool_running_slots", "Slots of running task instances.", ("pool",))
-POOL_QUEUED = gauge("pools", "pool_queued_slots", "Slots of queued task instances.", ("pool",))
-POOL_DEFERRED = gauge("pools", "pool_deferred_slots", "Slots of deferred task instances.", ("pool",), shows=("P2",))
+POOL_RUNNING = gauge("pools", "pool_running_slots", "Slots of running task instances.", ("pool",), also="ingest")
+POOL_QUEUED = gauge("pools", "pool_queued_slots", "Slots of queued task instances.", ("pool",), also="ingest")
+POOL_DEFERRED = gauge(
+    "pools", "pool_deferred_slots", "Slots of deferred task instances.", ("pool",), shows=("P2",), also="ingest"
+)
 POOL_SCHEDULED = gauge(
     "pools",
     "pool_scheduled_slots",
     "Slots that scheduled task instances are waiting for.",
     ("pool",),
     shows=("P1", "S5"),
+    also="ingest",
 )
