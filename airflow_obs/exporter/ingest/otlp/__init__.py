@@ -1,0 +1,1 @@
+"""OTLP in: requests, the streams of their points, and the servers that take them."""

@@ -1,0 +1,1 @@
+"""StatsD in: lines, what they mean, and the sockets they come through."""

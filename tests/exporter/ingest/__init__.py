@@ -1,0 +1,1 @@
+"""Tests of what Airflow sends: StatsD, OpenTelemetry, and the series made of it."""
