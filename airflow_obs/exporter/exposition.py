@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 
 from prometheus_client import Metric as Family
 from prometheus_client import exposition
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.utils import floatToGoString
 
+from airflow_obs.exporter.foreign_exposition import foreign_pages, header, number, open_header, quoted
 from airflow_obs.model import Distribution, Kind, Metric, Reading, Sample
 
-_SUFFIX = {Kind.COUNTER: "_total", Kind.INFO: "_info"}
 _END = b"# EOF\n"
+_NEVER_OPEN = {Kind.COUNTER: "_total", Kind.INFO: "_info"}
+"""What OpenMetrics leaves away from the name of a family, though not from those of its samples."""
+_TEXT_KINDS = {Kind.INFO: "gauge", Kind.GAUGE_HISTOGRAM: "histogram"}
+"""What the Prometheus text format calls the kinds that it does not have."""
 
 
 @dataclass(frozen=True)
@@ -41,47 +47,72 @@ class _Families:
 
 
 def render(readings: Iterable[Reading], deployment: str, others: Iterable[Family] = ()) -> Page:
-    """One page of readings, each with the label airflow=`deployment`, and of `others` (which get it too)."""
-    families: dict[str, Family] = {}
+    """One page of readings, each with the label airflow=`deployment`, and of `others` (which get it too).
+
+    Readings are written here, and each line once for both formats: prometheus_client takes twenty times as long (bench/).
+    """
+    families: dict[str, tuple[Metric, list[Reading]]] = {}
+    foreign: list[Reading] = []
     for reading in readings:
-        family = families.get(reading.metric.name)
-        if family is None:
-            family = families[reading.metric.name] = _family(reading.metric)
-        for suffix, extra, value in _lines(reading):
-            family.add_sample(
-                reading.metric.name.removesuffix(_SUFFIX.get(reading.metric.kind, "")) + suffix,
-                {"airflow": deployment, **{name: _sendable(text) for name, text in reading.labels}, **extra},
-                value,
-            )
-    collected = _Families([*families.values(), *(_labelled(other, deployment) for other in others)])
-    # Our names need no escaping, and looking for what to escape would take most of the time (bench/).
-    return Page(
-        exposition.generate_latest(collected, openmetrics.ALLOWUTF8),
-        openmetrics.generate_latest(collected, openmetrics.ALLOWUTF8).removesuffix(_END),
+        if isinstance(reading.metric, Metric):
+            families.setdefault(reading.metric.name, (reading.metric, []))[1].append(reading)
+        else:
+            foreign.append(reading)
+    text: list[bytes] = []
+    open_text: list[bytes] = []
+    for metric, of_metric in families.values():
+        for page, part in zip((text, open_text), _family(metric, of_metric, deployment), strict=True):
+            page.append(part)
+    collected = _Families([_labelled(other, deployment) for other in others])
+    # The names need no escaping, and looking for what to escape would take most of the time.
+    text.append(exposition.generate_latest(collected, openmetrics.ALLOWUTF8))
+    open_text.append(openmetrics.generate_latest(collected, openmetrics.ALLOWUTF8).removesuffix(_END))
+    for page, part in zip((text, open_text), foreign_pages(foreign, deployment), strict=True):
+        page.append(part)
+    return Page(b"".join(text), b"".join(open_text))
+
+
+def _family(metric: Metric, readings: Sequence[Reading], deployment: str) -> tuple[bytes, bytes]:
+    """A family in both formats: its head differs, and where count and sum of what exists now stand."""
+    series = _series(metric, readings, deployment)
+    lines = "".join(chain.from_iterable(series)).encode()
+    name, kind = metric.name, metric.kind
+    head = header(name, _TEXT_KINDS.get(kind, kind.value), metric.help).encode()
+    open_head = open_header(name.removesuffix(_NEVER_OPEN.get(kind, "")), kind.value, metric.help).encode()
+    if kind is not Kind.GAUGE_HISTOGRAM:
+        return head + lines, open_head + lines
+    # The text format has no such kind, so that they are families of their own.
+    buckets, counts, sums = ("".join(part) for part in zip(*series, strict=True))
+    parts = (
+        buckets,
+        header(f"{name}_gcount", "gauge", metric.help),
+        counts,
+        header(f"{name}_gsum", "gauge", metric.help),
+        sums,
     )
+    return head + "".join(parts).encode(), open_head + lines
 
 
-def _family(metric: Metric) -> Family:
-    return Family(metric.name.removesuffix(_SUFFIX.get(metric.kind, "")), metric.help, metric.kind.value)
-
-
-def _lines(reading: Reading) -> Iterator[tuple[str, dict[str, str], float]]:
-    """(suffix of the name, more labels, value) of each line that shows a reading."""
-    match reading:
-        case Sample(metric=metric, value=value):
-            yield _SUFFIX.get(metric.kind, ""), {}, value
-        case Distribution():
-            pairs = reading.cumulative()
-            for bound, count in pairs:
-                yield "_bucket", {"le": floatToGoString(bound)}, count
-            of_now = "g" if reading.metric.kind is Kind.GAUGE_HISTOGRAM else ""
-            yield f"_{of_now}count", {}, pairs[-1][1]
-            yield f"_{of_now}sum", {}, reading.total
-
-
-def _sendable(text: str) -> str:
-    """A label value that every reader takes: no lone surrogate (not UTF-8), no NUL (ends the page for Prometheus)."""
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
+def _series(metric: Metric, readings: Sequence[Reading], deployment: str) -> list[tuple[str, str, str]]:
+    """Of each series the line of its value, or those of its buckets; of its count; and of its sum."""
+    deployed = f'{{airflow="{quoted(deployment)}"'
+    bounds = [f',le="{floatToGoString(bound)}"}} ' for bound in (*metric.buckets, math.inf)]
+    of_now = "g" if metric.kind is Kind.GAUGE_HISTOGRAM else ""
+    found = []
+    for reading in readings:
+        labels = deployed + "".join([f',{label}="{quoted(value)}"' for label, value in reading.labels])
+        if isinstance(reading, Sample):
+            found.append((f"{metric.name}{labels}}} {number(reading.value)}\n", "", ""))
+        elif isinstance(reading, Distribution):
+            bucket, running = f"{metric.name}_bucket{labels}", [*accumulate(reading.counts)]
+            found.append(
+                (
+                    "".join([f"{bucket}{le}{number(count)}\n" for le, count in zip(bounds, running, strict=True)]),
+                    f"{metric.name}_{of_now}count{labels}}} {number(running[-1])}\n",
+                    f"{metric.name}_{of_now}sum{labels}}} {number(reading.total)}\n",
+                )
+            )
+    return found
 
 
 def _labelled(family: Family, deployment: str) -> Family:
