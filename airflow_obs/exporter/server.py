@@ -8,46 +8,27 @@ Python without further dependencies.
 from __future__ import annotations
 
 import asyncio
-import copy
-import errno
-import logging
 import re
-import resource
-import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, ClassVar
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder, gzip_accepted
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST as OPENMETRICS
-from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPConnection, HTTPMessageDelegate
-from tornado.ioloop import IOLoop
-from tornado.iostream import IOStream, StreamClosedError
-from tornado.netutil import bind_sockets
+from tornado.iostream import StreamClosedError
 from tornado.web import Application, RequestHandler
 
-from airflow_obs.errors import UsageError
 from airflow_obs.exporter.board import Board
 from airflow_obs.exporter.front_page import front_page
+from airflow_obs.exporter.listening import Bounded, bound, room_for
 
 MAX_HEADER_BYTES = 16_384
 MAX_BODY_BYTES = 65_536
 MAX_CONNECTIONS = 800
-MIN_CONNECTIONS = 8
-MAX_FILES = 1024
-"""Open files that this process asks for, if it may have them: enough for the connections and for what follows."""
-SPARE_FILES = 100
-"""Kept from the connections, so that the sources can still be reached."""
-SEND_BUFFER_BYTES = 131_072
-"""Of the kernel, for each client; left to itself it would take megabytes for one that reads nothing."""
 HEAD_SECONDS = 10.0
 """Who has just connected has this long to send the head of a request."""
 IDLE_SECONDS = 75.0
 """A client has this long to read an answer, and then to send another request; longer than any scrape interval in use."""
-ACCEPT_AGAIN_SECONDS = 1.0
-
-log = logging.getLogger(__name__)
 
 _REFUSED = re.compile(r";\s*[qQ]\s*=\s*0(\.0*)?\s*$")
 
@@ -76,7 +57,7 @@ class _Handler(RequestHandler):
         The head goes first: together with it Tornado would copy the body for every client, and slow ones would pile up.
         """
         self.set_header("Content-Length", str(len(body)))
-        stream = self.request.connection.stream  # type: ignore[union-attr]
+        stream = self.request.connection.stream  # type: ignore[union-attr]  # there is one
         with suppress(StreamClosedError):
             self.flush()
             self.write(body)
@@ -136,67 +117,6 @@ class _NotFound(_Handler):
         self.send_error(404)
 
 
-class _Bounded(HTTPServer):
-    """Hangs up on one client for each who comes when `room` connections are open, so that a scraper always gets in.
-
-    It is the one who has asked for nothing for longest; if all are being answered, the one for whom that takes longest.
-    """
-
-    def initialize(self, *args: Any, **kwargs: Any) -> None:
-        self._room: int = kwargs.pop("room")
-        self._answered: dict[IOStream, bool] = {}  # whether ever, in the order in which they came or last were
-        head_seconds: float = kwargs.pop("head_seconds")
-        super().initialize(*args, **kwargs)
-        self._first_params = copy.copy(self.conn_params)
-        self._first_params.header_timeout = head_seconds
-
-    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        if len(self._answered) >= self._room:
-            idle = (one for one in self._answered if not one.writing())
-            last = next(idle, None) or next(iter(self._answered))
-            del self._answered[last]
-            last.close()
-        self._answered[stream] = False
-        super().handle_stream(stream, address)
-
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Called before a request is waited for, the first one too."""
-        stream = server_conn.stream  # type: ignore[attr-defined]
-        if stream in self._answered:  # else it has been hung up on
-            if not self._answered.pop(stream):
-                request_conn.params = self._first_params  # type: ignore[attr-defined]
-            self._answered[stream] = True
-        return super().start_request(server_conn, request_conn)
-
-    def on_close(self, server_conn: object) -> None:
-        self._answered.pop(server_conn.stream, None)  # type: ignore[attr-defined]
-        super().on_close(server_conn)
-
-
-class _Listening(socket.socket):
-    """Takes a rest when no file can be opened; Tornado would try, and log it, without end."""
-
-    complained = False
-
-    def accept(self) -> tuple[socket.socket, Any]:
-        try:
-            return super().accept()
-        except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                raise
-            if not self.complained:
-                log.warning("web: cannot take a connection: %s; raise the limit (ulimit -n)", error.strerror)
-            self.complained = True
-            loop = IOLoop.current()
-            loop.update_handler(self, 0)
-            loop.call_later(ACCEPT_AGAIN_SECONDS, self._accept_again)
-            raise BlockingIOError from error  # for Tornado: nobody is waiting
-
-    def _accept_again(self) -> None:
-        if self.fileno() >= 0:
-            IOLoop.current().update_handler(self, IOLoop.READ)
-
-
 class Server:
     """Serves a board on one address until stopped.
 
@@ -222,7 +142,7 @@ class Server:
     ) -> None:
         self._patience = patience
         self._head_patience = head_patience
-        self._room = min(room, max(MIN_CONNECTIONS, _open_files() - SPARE_FILES))
+        self._room = room_for(room)
         arguments = {"board": board, "patience": patience}
         self._application = Application(
             [(path, handler, arguments) for path, handler in self.routes],
@@ -230,7 +150,7 @@ class Server:
             default_handler_args=arguments,
             log_function=lambda _: None,
         )
-        self._sockets = _bound(*address)
+        self._sockets = bound("--web.listen-address", *address)
 
     @property
     def port(self) -> int:
@@ -239,7 +159,7 @@ class Server:
 
     async def serve(self, stop: asyncio.Event) -> None:
         """Answer until `stop` is set; then close what is open, and return."""
-        server = _Bounded(
+        server = Bounded(
             self._application,
             max_header_size=MAX_HEADER_BYTES,
             max_body_size=MAX_BODY_BYTES,
@@ -253,32 +173,6 @@ class Server:
         await stop.wait()
         server.stop()
         await server.close_all_connections()
-
-
-def _open_files() -> int:
-    """How many this process may have, after asking for MAX_FILES."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return MAX_FILES if soft == resource.RLIM_INFINITY else soft
-    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return wanted
-
-
-def _bound(host: str, port: int) -> list[socket.socket]:
-    try:
-        listening: list[socket.socket] = [_Listening(fileno=one.detach()) for one in bind_sockets(port, host or None)]
-    except (OSError, UnicodeError) as error:  # UnicodeError: no host can be called that
-        where, why = f"{host or '*'}:{port}", getattr(error, "strerror", None) or error
-        raise UsageError(
-            f"--web.listen-address {where}: cannot listen there: {why}; is another exporter running? "
-            "choose another address or port"
-        ) from None
-    for one in listening:
-        one.settimeout(0)
-        # What is accepted from it inherits this.
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-    return listening
 
 
 def _gzip_accepted(accept_encoding: str) -> bool:
