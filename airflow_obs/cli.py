@@ -21,15 +21,16 @@ class _Address(click.ParamType[tuple[str, int]]):
     name = "host:port"
 
     def convert(self, value: str | tuple[str, int], *_: object) -> tuple[str, int]:
+        from airflow_obs.policy import addresses
+
         if isinstance(value, tuple):
             return value
-        host, colon, port = value.rpartition(":")
-        bracketed = host.startswith("[") and host.endswith("]")
-        if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and not bracketed):
+        try:
+            return addresses.parse(value)
+        except ValueError:
             self.fail(
                 f"{value!r} is not HOST:PORT; write it like :{DEFAULT_PORT}, 127.0.0.1:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}"
             )
-        return host.strip("[]"), int(port)
 
 
 class _Redacting(logging.Formatter):
@@ -73,8 +74,29 @@ def cli() -> None:
     is_flag=True,
     help="Collect once, print the metrics and exit: 0 all collectors succeeded, 1 some failed, 2 nothing could be read.",
 )
+@click.option(
+    "--statsd.listen-udp", "listen_udp", metavar="HOST:PORT",
+    help="Take StatsD over UDP here, such as :9125; empty takes none. As statsd_exporter has it.",
+)  # fmt: skip
+@click.option(
+    "--statsd.listen-tcp", "listen_tcp", metavar="HOST:PORT",
+    help="Take StatsD over TCP here, such as :9125; empty takes none. As statsd_exporter has it.",
+)  # fmt: skip
+@click.option(
+    "--statsd.mapping-config", "mapping_config", metavar="FILE",
+    help="Keep names that this mapping file of statsd_exporter gives, too; official-chart is one that we bring along.",
+)  # fmt: skip
 @_log_level
-def exporter(policy: Path | None, deployment: str | None, address: tuple[str, int], once: bool, log_level: str) -> None:
+def exporter(
+    policy: Path | None,
+    deployment: str | None,
+    address: tuple[str, int],
+    once: bool,
+    listen_udp: str | None,
+    listen_tcp: str | None,
+    mapping_config: str | None,
+    log_level: str,
+) -> None:
     """Serve the metrics of one Airflow for Prometheus.
 
     \b
@@ -88,16 +110,18 @@ def exporter(policy: Path | None, deployment: str | None, address: tuple[str, in
       AIRFLOW_OBS_BROKER_HOST with _PORT, _USER, _PASSWORD or _PASSWORD_FILE,
       _NAME, _SCHEME,
       AIRFLOW__CELERY__BROKER_URL, $AIRFLOW_HOME/airflow.cfg
+    What Airflow sends as StatsD or OTLP is taken where the policy or the flags say.
 
     \b
     Paths: /metrics, /-/healthy, /-/ready (every collector tried once), / (a page)
     """
     from airflow_obs.exporter import run
+    from airflow_obs.exporter.drop_in import StatsdFlags, with_flags
     from airflow_obs.policy.loader import load
 
     _log_to_stderr(log_level)
     chosen = load(policy)
-    which = chosen.deployment(deployment)
+    which = with_flags(chosen.deployment(deployment), StatsdFlags(listen_udp, listen_tcp, mapping_config))
     sys.exit(run.once(chosen, which) if once else run.serve(chosen, which, address))
 
 

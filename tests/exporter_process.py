@@ -78,6 +78,11 @@ class Exporter:
         self.pages.append(answer.text)
         return answer
 
+    def get_openmetrics(self) -> str:
+        """The metrics, in OpenMetrics."""
+        headers = {"Accept": "application/openmetrics-text;version=1.0.0"}
+        return requests.get(f"http://127.0.0.1:{self.port}/metrics", timeout=DEADLINE, headers=headers).text
+
     def page(self) -> Page:
         """The metrics; AssertionError unless they are answered with 200."""
         answer = self.get()

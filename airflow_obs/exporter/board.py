@@ -23,6 +23,10 @@ from airflow_obs.model import Reading
 log = logging.getLogger(__name__)
 
 
+_SHARED = {metric.name: metric.collector for metric in metrics.ALL if metric.also}
+"""The families that two collectors could feed, and the one that each belongs to."""
+
+
 @dataclass(frozen=True)
 class Status:
     """How one collector is doing. Moments are Unix seconds; `newest` and `last_success` None before the first."""
@@ -70,11 +74,13 @@ class Board:
         self._last_success: dict[str, float] = {}
         self._failures: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._claimed: frozenset[str] = frozenset()
+        """Families that two collectors could feed, and that the one they belong to has fed: they are its own from then on."""
         self._dropped_shown: Counter[str] | None = None
         self._dropped_page = Page()
         self._parts: dict[str, Page] = {}
-        self._lasting: dict[str, Page] = {}
-        """Of each collector that has any, its counters and histograms alone."""
+        self._lasting: dict[str, Sequence[Reading]] = {}
+        """Of each collector its counters and histograms, rendered only if it fails: few do, and some have very many."""
         self._finished: dict[str, float] = dict.fromkeys(self._jobs, clock())
         self._late: frozenset[str] = frozenset()
         self._said: dict[str, str] = {}
@@ -100,12 +106,22 @@ class Board:
 
     def record(self, *runs: Run) -> None:
         """Take the outcome of runs, and publish."""
-        succeeded = [run for run in runs if run.succeeded]
-        pages = {run.collector: render(run.readings, self._deployment) for run in succeeded}
-        lasting = {run.collector: self._lasting_part(run.readings) for run in succeeded}
+        succeeded = {run.collector: run for run in runs if run.succeeded}
+        claims = frozenset(
+            family for run in succeeded.values() for family in _shared(run) if _SHARED[family] == run.collector
+        )
+        claimed = self._claimed | claims
+        pages = {name: self._pages(run, claimed) for name, run in succeeded.items()}
         with self._lock:
-            self._lasting |= lasting
-            pages |= {run.collector: self._lasting.get(run.collector, Page()) for run in runs if not run.succeeded}
+            if self._claimed - claimed:  # another collector made some its own while we rendered
+                pages = {name: self._pages(run, self._claimed | claims) for name, run in succeeded.items()}
+            new, self._claimed = claims - self._claimed, self._claimed | claims
+            for name, run in self._newest.items():
+                if name not in succeeded and run.succeeded and name not in self._late and new & _shared(run):
+                    pages[name] = self._pages(run, self._claimed)
+            self._parts |= {name: part for name, (part, _) in pages.items()}
+            self._lasting |= {name: lasting for name, (_, lasting) in pages.items()}
+            self._parts |= {run.collector: self._of_before(run.collector) for run in runs if not run.succeeded}
             for run in runs:
                 self._log(run)
                 self._newest[run.collector] = run
@@ -114,7 +130,6 @@ class Board:
                 self._dropped += run.dropped
                 if run.succeeded:
                     self._last_success[run.collector] = run.started + run.duration
-            self._parts.update(pages)
             self._late -= {run.collector for run in runs}
             self._snapshot = self._published()
 
@@ -129,13 +144,18 @@ class Board:
                 log.warning("collector %s: late: no run has finished for %.0fs", name, now - self._finished[name])
                 self._said[f"collector {name}"] = "late"
                 self._untold.discard(f"collector {name}")
-                self._parts[name] = self._lasting.get(name, Page())
+                self._parts[name] = self._of_before(name)
             self._late = late
             self._snapshot = self._published()
 
-    def _lasting_part(self, readings: Sequence[Reading]) -> Page:
-        lasting = [reading for reading in readings if reading.metric.cumulates]
-        return render(lasting, self._deployment) if lasting else Page()
+    def _pages(self, run: Run, claimed: frozenset[str]) -> tuple[Page, Sequence[Reading]]:
+        """All that the run read, and its counters and histograms alone, without what has become another collector's."""
+        shown = [one for one in run.readings if one.metric.collector == run.collector or one.metric.name not in claimed]
+        return render(shown, self._deployment), [reading for reading in shown if reading.metric.cumulates]
+
+    def _of_before(self, collector: str) -> Page:
+        """What still holds of a collector that knows nothing new."""
+        return render(self._lasting.get(collector, ()), self._deployment)
 
     def _log(self, run: Run) -> None:
         """Say what changed, once: a source that is down is one line, not one for each of its collectors."""
@@ -174,11 +194,17 @@ class Board:
             yield metrics.COLLECTOR_DURATION.sample(status.newest.duration if status.newest else 0, collector=name)
         for source, up in _sources_up(statuses).items():
             yield metrics.SOURCE_UP.sample(up, source=source)
+        for run in [status.newest for status in statuses if status.newest and status.succeeding]:
+            for family in sorted(_shared(run)):
+                if _SHARED[family] == run.collector or family not in self._claimed:
+                    yield metrics.FAMILY_SOURCE.sample(1, family=family, source=run.source)
 
     def _dropped_part(self) -> Page:
         """A line for every family; rendered again only when one has changed, since this is half of what is said of ourselves."""
         if self._dropped_shown != self._dropped:
-            families = sorted(one.name for one in metrics.ALL if one.labels and one.collector in self._jobs)
+            families = sorted(
+                one.name for one in metrics.ALL if one.labels and {one.collector, one.also} & self._jobs.keys()
+            )
             samples = [metrics.SERIES_DROPPED.sample(self._dropped[family], family=family) for family in families]
             self._dropped_page, self._dropped_shown = render(samples, self._deployment), self._dropped.copy()
         return self._dropped_page
@@ -191,6 +217,11 @@ class Board:
         return Snapshot(
             statuses, page.text, page.openmetrics, gzip.compress(page.text, 1), gzip.compress(page.openmetrics, 1)
         )
+
+
+def _shared(run: Run) -> frozenset[str]:
+    """The families among what it read that another collector could feed, too."""
+    return run.families & _SHARED.keys()
 
 
 def _sources_up(statuses: Sequence[Status]) -> Mapping[str, bool]:

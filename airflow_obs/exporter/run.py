@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import re
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 
+from airflow_obs.catalog import airflow
 from airflow_obs.collectors.registry import collectors
 from airflow_obs.errors import UsageError
 from airflow_obs.exporter.board import Board
+from airflow_obs.exporter.ingest.receive import Ingest, Received
 from airflow_obs.exporter.scrape import Job, Source, Worker, run_all
 from airflow_obs.exporter.server import Server
 from airflow_obs.policy.model import Deployment, Policy
@@ -32,14 +35,14 @@ STOP_WITHIN = 3.0
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that computes lets another one on; Python's 5 ms would be felt in every scrape that
 arrives while a large page is rendered."""
-
 GC_THRESHOLDS = (50_000, 20, 100)
+"""Allocations, and collections of the younger, before garbage is looked for: a page is many objects, and hardly any are garbage."""
 
 
 def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = None) -> list[Job]:
-    """The enabled collectors of a deployment's sources. Raises UsageError if that is none at all.
+    """The enabled collectors of what can be read of a deployment. Raises UsageError if that is nothing at all.
 
-    A source that is not there is no error here: it fails when it is asked.
+    A source that is not there is no error here: it fails when it is asked. What is sent to us comes with `serve` alone.
     """
     sources: dict[str, Source] = {}
     if database := deployment.sources.database:
@@ -59,9 +62,10 @@ def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = 
         for collector in collectors(policy.collectors, broker, settings, policy.dags, policy.retention)
         if collector.source in sources
     ]
-    if not chosen:
+    if not chosen and not _ingests(policy, deployment):
+        listed = [name for name, source in deployment.sources if source]
         raise UsageError(
-            f"policy: deployment {deployment.name} has no enabled collector for any of its sources ({', '.join(sources)}), so "
+            f"policy: deployment {deployment.name} has no enabled collector for any of its sources ({', '.join(listed)}), so "
             "there is nothing to export: enable one under `collectors`"
         )
     return chosen
@@ -70,6 +74,10 @@ def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = 
 def once(policy: Policy, deployment: Deployment) -> int:
     """Collect everything once and print the page; 0 if all succeeded, 1 if some failed, 2 if nothing could be read."""
     todo = jobs(policy, deployment)
+    if not todo:
+        raise UsageError(
+            f"--once: deployment {deployment.name} has no source that could be read; what is sent comes while it serves"
+        )
     board = Board(deployment.name, todo)
     runs = run_all(todo)
     board.record(*runs)
@@ -84,6 +92,9 @@ def serve(policy: Policy, deployment: Deployment, address: tuple[str, int]) -> i
     """Collect in the background and serve until SIGTERM or SIGINT; raises UsageError if the address cannot be had."""
     stop = threading.Event()
     todo = jobs(policy, deployment, stop)
+    ingest = _ingest(policy, deployment, todo)
+    if ingest:
+        todo.append(Job(Received(), policy.collectors.ingest, ingest))
     board = Board(deployment.name, todo)
     server = Server(board, address)
     sys.setswitchinterval(SWITCH_INTERVAL)
@@ -93,16 +104,39 @@ def serve(policy: Policy, deployment: Deployment, address: tuple[str, int]) -> i
     workers = [Worker(group, board.record, stop) for group in _by_source(todo)]
     for worker in workers:
         worker.start()
+    if ingest:
+        ingest.start()
     host = f"[{address[0]}]" if ":" in address[0] else address[0] or "0.0.0.0"  # noqa: S104 (for the log; nothing binds here)
     try:
         asyncio.run(_until_stopped(server, board, f"serving {deployment.name} on http://{host}:{server.port}/metrics"))
     finally:
         stop.set()
+        if ingest:
+            ingest.stop()
         until = time.monotonic() + STOP_WITHIN
         for worker in workers:
             worker.join(max(0.0, until - time.monotonic()))
     log.info("stopped")
     return 0
+
+
+def _ingests(policy: Policy, deployment: Deployment) -> bool:
+    return deployment.sources.ingests and policy.collectors.ingest.enabled
+
+
+def _ingest(policy: Policy, deployment: Deployment, todo: Sequence[Job]) -> Ingest | None:
+    if not _ingests(policy, deployment):
+        return None
+    said = deployment.airflow.version
+    database = next((job.source for job in todo if isinstance(job.source, Database)), None)
+
+    def release() -> tuple[int, int] | None:
+        if said != "auto":
+            major, minor = re.findall(r"\d+", said)[:2]
+            return int(major), int(minor)
+        return airflow.minor_release(database.revision) if database and database.revision else None
+
+    return Ingest(deployment.sources, policy.collectors.ingest, policy.dags, release)
 
 
 async def _until_stopped(server: Server, board: Board, serving: str) -> None:

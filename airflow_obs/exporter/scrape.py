@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from airflow_obs.collectors.collector import AnyCollector
@@ -62,6 +63,11 @@ class Run:
     def succeeded(self) -> bool:
         return self.error is None
 
+    @cached_property
+    def families(self) -> frozenset[str]:
+        """The names of the metrics that it read."""
+        return frozenset(reading.metric.name for reading in self.readings)
+
 
 def run(job: Job, because: str | None = None) -> Run:
     """Run a collector once; whatever goes wrong in it ends here. With `because` it fails untried, for that reason."""
@@ -94,17 +100,19 @@ def _kept(job: Job, readings: Iterable[Reading]) -> tuple[tuple[Reading, ...], C
     kept: dict[tuple[str, tuple[tuple[str, str], ...]], Reading] = {}
     families: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
+    name = job.name
     for reading in readings:
         metric = reading.metric
-        if metric.collector != job.name:
-            raise ValueError(f"collector {job.name} gave {metric.name}, which belongs to {metric.collector}")
-        if (metric.name, reading.labels) in kept:
-            raise ValueError(f"collector {job.name} gave {metric.name}{dict(reading.labels)} twice")
+        key = metric.name, reading.labels
+        if name not in (metric.collector, metric.also):
+            raise ValueError(f"collector {name} gave {metric.name}, which belongs to {metric.collector}")
+        if key in kept:
+            raise ValueError(f"collector {name} gave {metric.name}{dict(reading.labels)} twice")
         # A distribution is a series for each bucket, +Inf, count and sum.
         weight = len(metric.buckets) + 3 if metric.buckets else 1
         if families[metric.name] + weight <= job.policy.max_series:
             families[metric.name] += weight
-            kept[metric.name, reading.labels] = reading
+            kept[key] = reading
         else:
             dropped[metric.name] += weight
     return tuple(kept.values()), dropped

@@ -116,6 +116,12 @@ class Database:
         self._said_missed: set[tuple[str, str]] = set()
         self._gone: set[Any] = set()
 
+    @property
+    def revision(self) -> str | None:
+        """The alembic head of the schema that was last read; None before. May be asked from any thread."""
+        schema = self._schema
+        return schema.revision if schema else None
+
     @contextmanager
     def session(self, budget: float) -> Iterator[Session]:
         """A transaction that has `budget` seconds. Raises SourceUnreachable or SourceError, without any password.

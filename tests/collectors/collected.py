@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from airflow_obs.collectors.collector import AnyCollector
 from airflow_obs.collectors.registry import collectors
-from airflow_obs.model import Distribution, Metric, Reading
+from airflow_obs.model import Distribution, Metric, Quantiles, Reading
 from airflow_obs.policy import DagsPolicy, load
 from airflow_obs.sources.database import Database
 from airflow_obs.sources.discovery import AirflowSettings, Found
@@ -84,4 +84,6 @@ def _readings(many: Iterable[Collected]) -> Iterable[Reading]:
 
 
 def _value(reading: Reading) -> float:
+    if isinstance(reading, Quantiles):
+        return reading.count
     return sum(reading.counts) if isinstance(reading, Distribution) else reading.value

@@ -9,7 +9,7 @@ import pytest
 
 from airflow_obs.catalog.airflow import UNFINISHED_STATES
 from airflow_obs.collectors.collector import AnyCollector
-from airflow_obs.model import Distribution
+from airflow_obs.model import Distribution, Sample
 from airflow_obs.sources.discovery import AirflowSettings
 from tests.airflow_database import AirflowDatabase
 from tests.airflow_schemas import POSTGRESQL_SCHEMAS, Schema
@@ -44,9 +44,10 @@ def work(db: AirflowDatabase, ago: Ago) -> Iterator[TaskKey]:
 def said(db: AirflowDatabase, every: list[AnyCollector]) -> dict[tuple[str, tuple[tuple[str, str], ...]], object]:
     """Name and labels → value; of a distribution the counts, since seconds go by."""
     return {
-        (reading.metric.name, reading.labels): reading.counts if isinstance(reading, Distribution) else reading.value
+        (reading.metric.name, reading.labels): reading.value if isinstance(reading, Sample) else reading.counts
         for one in every
         for reading in read(db, one).readings
+        if isinstance(reading, Sample | Distribution)
     }
 
 

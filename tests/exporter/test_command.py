@@ -36,6 +36,7 @@ Usage: airflow-obs exporter [OPTIONS]
     AIRFLOW_OBS_BROKER_HOST with _PORT, _USER, _PASSWORD or _PASSWORD_FILE,
     _NAME, _SCHEME,
     AIRFLOW__CELERY__BROKER_URL, $AIRFLOW_HOME/airflow.cfg
+  What Airflow sends as StatsD or OTLP is taken where the policy or the flags say.
 
   Paths: /metrics, /-/healthy, /-/ready (every collector tried once), / (a page)
 

@@ -73,7 +73,7 @@ def test_format_is_negotiated_and_named_as_what_it_is(exporter: Address, accept:
     assert page.value(metrics.POOL_SLOTS.name, pool="default_pool") == 128
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from(PIECES)))
 def test_no_accept_header_is_too_odd(exporter: Address, parts: list[str]) -> None:
     accept = "".join(parts)
