@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench import broker, burst, cost, followed, latency, plans, week
+from airflow_obs.policy.loader import load
+from bench import broker, burst, cost, crowd, followed, latency, otlp, plans, throughput, week, while_ingesting
 from bench.celery_queues import Backlog
 from bench.figures import Note, Result, as_json, as_text
 from bench.history import KNOWN, TASKS_PER_RUN, Filled, Size, drop, fill
@@ -61,7 +62,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--messages", type=int, default=100_000, help="that wait in them (%(default)s)")
     parser.add_argument("--results", type=int, default=100_000, help="of tasks beside them (%(default)s)")
     parser.add_argument("--alone", action="store_true", help="do not fetch and measure celery-exporter beside ours")
-    parser.add_argument("--only", choices=("cost", "outcomes", "latency", "broker"), help="one part")
+    parser.add_argument(
+        "--rates", type=int, nargs="+", default=[5_000, 50_000], help="StatsD lines per second (%(default)s)"
+    )
+    parser.add_argument(
+        "--styles", nargs="+", choices=throughput.STYLES, default=[*throughput.STYLES], help="of StatsD lines (all)"
+    )
+    parser.add_argument("--trials", type=int, default=15, help="to find a rate at which no line is lost (%(default)s)")
+    parser.add_argument("--crowd", type=int, default=100_000, help="series made of StatsD lines (%(default)s)")
+    parser.add_argument("--flood", type=int, default=1_000_000, help="names more than these (%(default)s)")
+    parser.add_argument("--only", choices=("cost", "outcomes", "latency", "broker", "ingest"), help="one part")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args()
     arguments.smaller = arguments.smaller or arguments.task_instances // 10
@@ -73,13 +83,24 @@ def _arguments() -> argparse.Namespace:
 def _results(arguments: argparse.Namespace) -> Iterator[Result]:
     host = f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} before"
     yield Note("machine", f"{host}, Python {platform.python_version()}, {platform.system()}")
-    if arguments.only != "broker":
+    if arguments.only not in ("broker", "ingest"):
         with postgres(arguments.shared_buffers) as (server, log):
             yield from _of_database(arguments, server, log)
     if arguments.only in (None, "broker"):
         backlog = Backlog(arguments.queues, arguments.messages)
         cycles = arguments.runs * CYCLES_PER_RUN
         yield from broker.measure(broker.Options(backlog, arguments.results, cycles, not arguments.alone))
+    if arguments.only in (None, "ingest"):
+        yield from _ingest(arguments)
+
+
+def _ingest(arguments: argparse.Namespace) -> Iterator[Result]:
+    # The policy's interval, but when there is less time than that.
+    interval = max(1, min(round(load().collectors.ingest.interval), int(arguments.seconds)))
+    yield from throughput.measure(arguments.styles, arguments.seconds, interval, arguments.trials)
+    yield from while_ingesting.measure(arguments.rates, arguments.seconds, interval)
+    yield from crowd.measure(arguments.crowd, arguments.flood, interval)
+    yield from otlp.measure(arguments.seconds, interval)
 
 
 def _of_database(arguments: argparse.Namespace, server: EmbeddedPostgres, log: ServerLog) -> Iterator[Result]:

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 import redis
 
+from airflow_obs.exporter.ingest.accounts import Reason
+from airflow_obs.exporter.ingest.statsd.lines import parse
 from airflow_obs.policy.loader import load
+from bench.airflow_lines import DAGS_OF_A_CAPTURE, mix, packed
 from bench.burst import differences
 from bench.history import KNOWN
 from bench.relay import Relay
@@ -54,7 +57,7 @@ def bench(file: Path, *arguments: str) -> list[dict[str, Any]]:
 ])  # fmt: skip
 def test_bench_prints_cost_latency_and_size(tmp_path: Path, only: str, expected: set[str]) -> None:
     figures = bench(tmp_path / "figures.json", *SMALLEST, "--shared-buffers", "32MB", "--only", only)
-    assert expected - {"health", "broker", "workers"} <= {figure["row"] for figure in figures}
+    assert expected - {"health", "broker", "workers", "ingest"} <= {figure["row"] for figure in figures}
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +156,55 @@ def test_the_relay_counts_a_pipeline_as_one_round_trip() -> None:
     assert (passed.trips, dict(passed.commands)) == (1, {"LLEN": 2_000})
     assert passed.received == 2_000 * len(":1\r\n")
     assert passed.sent == 2_000 * len("*2\r\n$4\r\nLLEN\r\n$5\r\nqueue\r\n")
+
+
+def test_bench_ingest_accounts_for_all_that_was_sent(tmp_path: Path) -> None:
+    little = [
+        "--styles",
+        "plain",
+        "--seconds",
+        "1",
+        "--rates",
+        "500",
+        "--trials",
+        "1",
+        "--crowd",
+        "500",
+        "--flood",
+        "2000",
+    ]
+    figures = bench(tmp_path / "figures.json", *little, "--only", "ingest")
+
+    def row(table: str, name: str) -> dict[str, float]:
+        return {
+            figure["column"]: figure["value"]
+            for figure in figures
+            if figure["table"].startswith(table) and figure["row"].startswith(name)
+        }
+
+    lines = "StatsD lines"
+    assert row(lines, "plain, tcp, 20 a packet")["lost"] == 0, "TCP waits for who is slow"
+    assert row(lines, "plain, udp, 1 a packet")["without loss"] > 0
+    assert row(lines, "plain loop, udp, 20 a packet")["without loss"] > 0
+    assert {"exporter / plain loop, 1 a packet", "exporter / plain loop, 20 a packet"} <= {
+        one["row"] for one in figures
+    }
+    assert row("while", "no lines")["sent"] == row("while", "no lines")["lost"] == 0
+    assert row("while", "500 lines/s")["sent"] > 0
+    crowd, flood = row("a crowd", "500 series"), row("a crowd", "and a flood")
+    assert crowd["series"] == flood["series"] == 500
+    assert flood["counted"] == flood["dropped"] + flood["unmapped"] == 2000
+    for protocol in ("http", "grpc"):
+        assert row("OTLP", protocol)["requests"] > 0
+        assert row("OTLP", protocol)["refused"] == row("OTLP", protocol)["not accounted for"] == 0
+
+
+def test_the_mix_is_what_was_captured_of_more_dags() -> None:
+    few, many = mix("plain", DAGS_OF_A_CAPTURE), mix("plain", 3 * DAGS_OF_A_CAPTURE)
+    assert len(many) == 3 * len(few)
+    names = {line.partition(b":")[0] for line in many}
+    assert len({line.partition(b":")[0] for line in few}) < len(names) < len(many), (
+        "some lines are of a DAG, others of all"
+    )
+    assert all(parse(line) and not isinstance(parse(line)[0], Reason) for line in many)
+    assert packed(few, 20)[0].split(b"\n") == few[:20]
