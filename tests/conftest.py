@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import settings
 
 from tests.airflow_database import AirflowDatabase, Templates
 from tests.airflow_schemas import (
@@ -20,6 +21,8 @@ from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres, memory_
 from tests.shared_compilation import share
 
 share()
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 NewDatabase = Callable[[Schema], AirflowDatabase]
 
 WAITING = ("tests/chaos/", "tests/demo/", "tests/test_bench.py", "tests/sources/", "tests/brokers/")

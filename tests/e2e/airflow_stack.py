@@ -12,6 +12,8 @@ from tests.airflow_releases import AirflowRelease
 from tests.e2e.processes import NotReady, Program, Programs, answers
 
 DAGS = Path(__file__).parent / "dags"
+EXTRAS = ("celery", "postgres", "statsd", "otel")
+"""What is installed with Airflow."""
 SETTINGS = {
     "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
     "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
@@ -23,6 +25,8 @@ SETTINGS = {
     "AIRFLOW__CELERY__SYNC_PARALLELISM": "1",
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
     "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
+    "AIRFLOW__METRICS__STATSD_ON": "True",
+    "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 SETTINGS_2 = {
@@ -30,6 +34,7 @@ SETTINGS_2 = {
     "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
     "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "10",
     "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "10",
+    "AIRFLOW__SCHEDULER__PRINT_STATS_INTERVAL": "5",
     "AIRFLOW__WEBSERVER__SECRET_KEY": "e2e",
     "AIRFLOW__WEBSERVER__WORKERS": "1",
     "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
@@ -38,6 +43,7 @@ SETTINGS_3 = {
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
+    "AIRFLOW__DAG_PROCESSOR__PRINT_STATS_INTERVAL": "5",
     "AIRFLOW__API__SECRET_KEY": "e2e",
     "AIRFLOW__API__WORKERS": "1",
     "AIRFLOW__API__HOST": "127.0.0.1",
@@ -61,6 +67,7 @@ class AirflowStack:
     broker_url: str
     result_backend: str
     port: int
+    statsd_port: int
     programs: Programs
     environment: Mapping[str, str] = field(init=False)
     web: Program = field(init=False)
@@ -88,6 +95,9 @@ class AirflowStack:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database_url,
             "AIRFLOW__CELERY__BROKER_URL": self.broker_url,
             "AIRFLOW__CELERY__RESULT_BACKEND": self.result_backend,
+            "AIRFLOW__METRICS__STATSD_PORT": str(self.statsd_port),
+            # The older sends no tags, the newer one does.
+            "AIRFLOW__METRICS__STATSD_INFLUXDB_ENABLED": str(self.release.major > 2),
             **SETTINGS,
             **own,
         }

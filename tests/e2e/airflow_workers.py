@@ -28,14 +28,14 @@ class AirflowWorker:
         """Its full node name: all workers of this host differ in what is before the @."""
         return f"{self.nickname}@{socket.gethostname()}"
 
-    def start(self, airflow: AirflowStack) -> Program:
-        """Start it; it is ready some seconds later."""
+    def start(self, airflow: AirflowStack, **environment: str) -> Program:
+        """Start it, with these variables beside those of all components; it is ready some seconds later."""
         # -s: the log server would listen on a fixed port.
         flags = ["-s", "-q", ",".join(self.queues), "-c", str(self.size)]
         if self.nickname != CELERYS_OWN:
             flags += ["-H", f"{self.nickname}@%h"]
         prefetch = {"AIRFLOW__CELERY__WORKER_PREFETCH_MULTIPLIER": str(self.prefetch)}
-        return airflow.component("celery", "worker", *flags, **prefetch)
+        return airflow.component("celery", "worker", *flags, **prefetch, **environment)
 
     def unsubscribe(self, airflow: AirflowStack) -> None:
         """Take all its queues away: in one command of Airflow's newer Celery providers, in Celery's own with the older."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 import pytest
@@ -18,9 +20,9 @@ from airflow_obs.sources import control_broker, redis
 from tests.airflow_install import InstallError, installed_airflow
 from tests.airflow_releases import RELEASES, AirflowRelease
 from tests.e2e.airflow_api import AirflowApi
-from tests.e2e.airflow_stack import AirflowStack
+from tests.e2e.airflow_stack import EXTRAS, AirflowStack
 from tests.e2e.airflow_workers import ALONE, WORKERS
-from tests.e2e.monitoring import Exporter, Prometheus
+from tests.e2e.monitoring import Exporter, Prometheus, everything
 from tests.e2e.processes import Program, Programs, free_port
 from tests.e2e.steps import Steps
 from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres
@@ -39,7 +41,8 @@ PASSWORD = "never/shown@all%"
 class World:
     """An Airflow with work to do, the exporter that reads it and the Prometheus that scrapes the exporter.
 
-    `workers` by their full node names.
+    `workers` by their full node names. At `relay_port` nobody listens, unless a test does; the exporter sends there, too, what
+    Airflow sends it over StatsD.
     """
 
     airflow: AirflowStack
@@ -48,6 +51,7 @@ class World:
     postgres: EmbeddedPostgres
     redis: RedisServer
     exporter: Exporter
+    relay_port: int
     prometheus: Prometheus
 
     @property
@@ -68,6 +72,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"{seconds:7.1f}s  {name}")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """By release, and last of a release come the tests that leave a dead Airflow behind."""
     ours = [item for item in items if isinstance(item, pytest.Function) and "world" in item.fixturenames]
@@ -105,6 +110,14 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         yield
 
 
+def installation(version: str) -> Path:
+    """The virtual environment of this release, which is installed if need be."""
+    try:
+        return installed_airflow(RELEASES[version], *EXTRAS)
+    except InstallError as error:
+        _missing(str(error))
+
+
 @pytest.fixture(scope="session")
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The stack of the release in the parameter, with a run of every DAG begun and one more waiting behind it."""
@@ -113,11 +126,8 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             _missing(f"{tool} is not installed: run tests/install-tools.sh as root")
     version: str = request.param
     steps = request.config.stash[STEPS]
-    try:
-        with steps.step(f"{version} install"):
-            environment = installed_airflow(RELEASES[version], "celery", "postgres")
-    except InstallError as error:
-        _missing(str(error))
+    with steps.step(f"{version} install"):
+        environment = installation(version)
     programs = Programs(tmp_path_factory.mktemp(f"airflow-{version}-", numbered=True))
     with embedded_postgres() as postgres, _broker(version) as broker, _ended(programs, steps, version):
         postgres.execute("CREATE DATABASE airflow")
@@ -125,7 +135,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         url = postgres.url("airflow", driver="psycopg2").replace("postgres:@", f"{user}@")
         airflow = AirflowStack(
             RELEASES[version], environment, programs.folder / "home", url, broker.url(), broker.url(database=1),
-            free_port(), programs,
+            free_port(), free_port(socket.SOCK_DGRAM), programs,
         )  # fmt: skip
         with steps.step(f"{version} migrate"):
             airflow.migrate()
@@ -133,7 +143,10 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             kinds = WORKERS if version in WHOLLY else (ALONE,)
             workers = {worker.name: worker.start(airflow) for worker in kinds}
             airflow.start()
-            exporter = Exporter(programs, airflow.environment, broker.exporter_url)
+            relay_port = free_port(socket.SOCK_DGRAM)
+            own = {"AIRFLOW_OBS_BROKER_URL": broker.exporter_url}
+            deployment = everything(version, airflow.statsd_port, relay_port)
+            exporter = Exporter(programs, deployment, {**airflow.environment, **own})
             prometheus = Prometheus(programs, exporter.address)
         api = AirflowApi(airflow.url, airflow.release.major)
         try:
@@ -142,7 +155,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 api.create_pool("with_deferred", 3, include_deferred=True)
                 airflow.scheduler.wait_until("done with all it can do", lambda: _at_rest(api))
                 api.trigger("queues_up")
-            yield World(airflow, workers, api, postgres, broker, exporter, prometheus)
+            yield World(airflow, workers, api, postgres, broker, exporter, relay_port, prometheus)
         finally:
             api.close()
 
@@ -186,7 +199,7 @@ def _at_rest(api: AirflowApi) -> bool:
     )
 
 
-def _missing(what: str) -> None:
+def _missing(what: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(what)
     pytest.skip(what)

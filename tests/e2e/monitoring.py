@@ -25,7 +25,7 @@ RHYTHM = {
     **dict.fromkeys(
         ("task_instances", "dag_runs", "dag_processing", "dags", "pools", "outcomes", "task_events"), OFTEN
     ),
-    **dict.fromkeys(("database", "tables", "broker"), OFTEN),
+    **dict.fromkeys(("database", "tables", "broker", "ingest"), OFTEN),
     "health": "interval: 4s, timeout: 4s",
     "workers": "interval: 6s, timeout: 6s",
 }
@@ -41,27 +41,42 @@ scrape_configs:
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 
 
-class Exporter:
-    """`airflow-obs exporter` as a process of its own: the environment of an Airflow component, and its own way to the broker."""
+def everything(version: str, statsd_port: int, relay_port: int | None = None) -> str:
+    """The deployment of an exporter that reads all there is, and takes StatsD; 2.10 and 2.11 have the same tables."""
+    sources = f"database: , health: , broker: , {statsd(statsd_port, relay_port)}"
+    return f"airflow: {{version: '{version}'}}, sources: {{{sources}}}"
 
-    def __init__(self, programs: Programs, airflow: Mapping[str, str], broker_url: str, database_url: str = "") -> None:
-        """Without a URL of its own it takes Airflow's to the database."""
-        policy = programs.folder / "policy.yaml"
-        policy.write_text(POLICY)
+
+def statsd(port: int, relay_port: int | None = None) -> str:
+    """The source of an exporter that takes StatsD, and passes it on if it is told where to."""
+    relay = f"'127.0.0.1:{relay_port}'" if relay_port else "null"
+    return f"statsd: {{listen_udp: '127.0.0.1:{port}', listen_tcp: null, relay: {relay}}}"
+
+
+class Exporter:
+    """`airflow-obs exporter` as a process of its own; `name` names its logs."""
+
+    def __init__(
+        self, programs: Programs, deployment: str, environment: Mapping[str, str], name: str = "exporter"
+    ) -> None:
+        """`deployment`: what it has in the policy beside its name; `environment` is what it runs with beside the way to Python."""
+        self.name = name
         self._programs = programs
-        self.address = f"127.0.0.1:{free_port()}"
+        port = free_port()
+        self.address = f"127.0.0.1:{port}"
+        policy = programs.folder / f"policy-{port}.yaml"
+        policy.write_text(f"deployments: [{{name: airflow, {deployment}}}]\n{POLICY}")
         self._url = f"http://{self.address}"
         self._command = ["exporter", "--policy", str(policy), "--web.listen-address", self.address]
         path = os.environ.get("PATH", os.defpath)
-        own = {"AIRFLOW_OBS_BROKER_URL": broker_url, "AIRFLOW_OBS_DB_URL": database_url}
-        self._environment = {**airflow, **own, "PYTHONPATH": str(ROOT), "PATH": path}
+        self._environment = {**environment, "PYTHONPATH": str(ROOT), "PATH": path}
         self.start()
 
     def start(self) -> None:
         """Start it, the first time or after it was stopped."""
-        nth = sum(program.name.startswith("exporter") for program in self._programs.started) + 1
+        nth = sum(program.name.startswith(self.name) for program in self._programs.started) + 1
         self.program: Program = self._programs.start(
-            f"exporter-{nth}",
+            f"{self.name}-{nth}",
             [sys.executable, "-m", "airflow_obs", *self._command],
             self._environment,
             self._programs.folder,

@@ -23,9 +23,9 @@ class NotReady(Exception):
     """Something did not come about within the polls granted; the text says what, and how the log ends."""
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as listener:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port of 127.0.0.1 that nobody listens on now, for TCP or (SOCK_DGRAM) for UDP."""
+    with socket.socket(type=kind) as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port

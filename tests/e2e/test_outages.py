@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from airflow_obs.catalog import metrics
+from airflow_obs.model import Kind
 from tests.e2e.agreement import agree, becomes
 from tests.e2e.conftest import WHOLLY, World
 from tests.e2e.monitoring import COLLECTORS
@@ -42,6 +43,14 @@ def test_another_scheduler_takes_over(world: World) -> None:
     # The dead one had the same host name: one series still, and it moves again.
     assert poll(lambda: [beat > frozen for beat in _heartbeats(world, "SchedulerJob").values()] == [True])
     becomes(1.0, partial(world.prometheus.value, metrics.HEALTH_COMPONENT, component="scheduler"))
+
+
+def test_no_counter_has_fallen(world: World) -> None:
+    """Of what Airflow sends: a scheduler that begins again begins to count at 0."""
+    sent = [metric for metric in metrics.ALL if metric.collector == "ingest" and metric.cumulates]
+    names = [metric.name + "_count" * (metric.kind is Kind.HISTOGRAM) for metric in sent]
+    assert world.prometheus.value(metrics.SCHEDULER_HEARTBEATS)
+    assert [name for name in names if world.prometheus.query(f"resets({name}[1h]) > 0")] == []
 
 
 def test_a_stopped_web_server(world: World) -> None:

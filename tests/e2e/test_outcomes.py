@@ -5,6 +5,7 @@ In this order: each test leaves behind what the next one needs.
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -16,8 +17,8 @@ from airflow_obs.catalog.airflow import REQUEUED_EVENT, SCHEDULER_EVENTS, UNFINI
 from tests.airflow_database import EXPORTER_ROLE, GRANTS
 from tests.e2e.agreement import agree, becomes
 from tests.e2e.conftest import World
-from tests.e2e.monitoring import COLLECTORS, Exporter
-from tests.e2e.processes import poll
+from tests.e2e.monitoring import COLLECTORS, Exporter, everything
+from tests.e2e.processes import free_port, poll
 from tests.e2e.tally import Ask, Tally, difference, in_database, in_exporter, same
 
 ENDED = {
@@ -46,7 +47,9 @@ def exporter(world: World) -> Iterator[Exporter]:
     world.postgres.execute(f"CREATE ROLE {EXPORTER_ROLE} LOGIN")
     world.postgres.execute(GRANTS.read_text(), "airflow")
     url = world.postgres.url("airflow", user=EXPORTER_ROLE)
-    exporter = Exporter(world.airflow.programs, world.airflow.environment, world.redis.exporter_url, url)
+    own = {"AIRFLOW_OBS_BROKER_URL": world.redis.exporter_url, "AIRFLOW_OBS_DB_URL": url}
+    deployment = everything(world.release.version, free_port(socket.SOCK_DGRAM))
+    exporter = Exporter(world.airflow.programs, deployment, {**world.airflow.environment, **own})
     yield exporter
     exporter.program.stop()
 
