@@ -26,6 +26,14 @@ status=0
 venv/bin/airflow-obs demo --seconds 1 2>log.txt || status=$?
 test $status = 2 && grep -q 'airflow-obs\[demo\]' log.txt
 
+# What Airflow sends is taken with the wheel's own dependencies and its own mapping.
+AIRFLOW_HOME=$work HOME=$work venv/bin/airflow-obs exporter --web.listen-address 127.0.0.1:0 \
+    --statsd.listen-udp 127.0.0.1:0 --statsd.listen-tcp "" --statsd.mapping-config official-chart 2>taking.txt &
+for _ in $(seq 60); do grep -q "taking StatsD on udp port" taking.txt && break; sleep 0.5; done
+kill $!
+wait $! || { cat taking.txt; exit 1; }
+grep -q "taking StatsD on udp port" taking.txt
+
 # The wheel's own dependencies must be enough for every collector: the development tools bring what they may lack.
 venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint "$OLDPWD/constraints.txt" "$(ls "$work"/*.whl)[demo]"
 venv/bin/airflow-obs demo --seconds 20 >demo.txt || { cat demo.txt; exit 1; }
