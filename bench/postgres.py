@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fasteners import InterProcessLock  # type: ignore[import-untyped]
+from fasteners import InterProcessLock  # type: ignore[import-untyped]  # it has no types
 
 from tests.embedded_postgres import EmbeddedPostgres
 

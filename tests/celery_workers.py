@@ -97,7 +97,7 @@ def _main(name: str, queues: str, size: str, prefetch: str, pool: str, options: 
     made.conf.worker_prefetch_multiplier = int(prefetch)
     made.conf.worker_enable_remote_control = json.loads(remote_control)
 
-    @made.task(name=TASK)  # type: ignore[untyped-decorator]
+    @made.task(name=TASK)  # type: ignore[untyped-decorator]  # celery has no types
     def sleep(_token: str, seconds: float) -> None:
         time.sleep(seconds)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
-from fasteners import InterProcessLock  # type: ignore[import-untyped]
+from fasteners import InterProcessLock  # type: ignore[import-untyped]  # it has no types
 
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "'128MB'", "synchronous_commit": "off"}
 """Nothing here outlives the process, so nothing has to reach the disk."""

@@ -1,10 +1,11 @@
-"""Programs that pip cannot bring: without one a test skips on a laptop, and fails where CI is set."""
+"""What pip cannot bring: without it a test skips on a laptop, and fails where CI is set."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -13,8 +14,12 @@ def tool(name: str, *places: str) -> str:
     """The path of a program on PATH or at one of `places`; tests/install-tools.sh installs what is missing."""
     found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *places]))
     if found is None:
-        message = f"{name} is missing: run tests/install-tools.sh as root"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        lacking(f"{name} is missing: run tests/install-tools.sh as root")
     return str(Path(found))
+
+
+def lacking(what: str) -> NoReturn:
+    """The test cannot run here for want of `what`: a skip on a laptop, a failure where CI is set."""
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)

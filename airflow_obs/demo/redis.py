@@ -153,7 +153,7 @@ class Line:
         return self._replies
 
     def _connect(self) -> Any:
-        wire = UnixDomainSocketConnection(  # type: ignore[abstract]
+        wire = UnixDomainSocketConnection(  # type: ignore[abstract]  # its stubs leave methods abstract
             path=str(self._socket), password=self._password, socket_timeout=self._patience, decode_responses=True,
             protocol=2, driver_info=None, retry=Retry(NoBackoff(), 0),
         )  # fmt: skip

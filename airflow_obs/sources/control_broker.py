@@ -82,7 +82,7 @@ def _quiet_connection() -> type[Connection]:
     """Connections to Redis that send no CLIENT SETINFO: refused, as by our grants, it would fill the ACL LOG at every call."""
     from kombu import Connection
 
-    class Quiet(Connection):  # type: ignore[misc]
+    class Quiet(Connection):  # type: ignore[misc]  # amqp has no types
         def __init__(self, *given: Any, **named: Any) -> None:
             self.pollers: list[Any] = []
             super().__init__(*given, **named)
@@ -101,7 +101,7 @@ def _quiet_connection() -> type[Connection]:
 
 @cache
 def _quiet(transport: Any) -> type:
-    class Channel(transport.Channel):  # type: ignore[misc]
+    class Channel(transport.Channel):  # type: ignore[misc]  # kombu has no types
         def __init__(self, *given: Any, **named: Any) -> None:
             super().__init__(*given, **named)
             # Kombu's is one for the whole process: it would grow with the names of every call.

@@ -168,7 +168,7 @@ def _wire(
     }
     if place is None:
         del options["socket_connect_timeout"]
-        return UnixDomainSocketConnection(path=address.socket or "", **options)  # type: ignore[abstract]
+        return UnixDomainSocketConnection(path=address.socket or "", **options)  # type: ignore[abstract]  # its stubs leave methods abstract
     options |= {"host": place[0], "port": place[1]}
     if (tls := address.tls) is None:
         return Connection(**options)

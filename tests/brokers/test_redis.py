@@ -164,7 +164,7 @@ def test_one_round_trip(server: RedisServer, celery: BrokerReader) -> None:
             asked.append(len(commands))
             return ask(commands)
 
-        session.ask = counting  # type: ignore[method-assign]
+        session.ask = counting  # type: ignore[method-assign]  # it counts, then asks
         celery.collector.read(session)
     assert len(asked) == 1
 

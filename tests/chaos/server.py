@@ -86,7 +86,7 @@ class Server:
             cwd="/",
             stdout=subprocess.DEVNULL,
             check=True,
-            **(owner if os.geteuid() == 0 else {}),  # type: ignore[call-overload]
+            **(owner if os.geteuid() == 0 else {}),  # type: ignore[call-overload]  # which of them, mypy cannot see
         )
 
     def sessions(self) -> int:

@@ -22,7 +22,7 @@ MOMENT = datetime.now(UTC) - timedelta(minutes=1)
 
 def test_an_empty_pool_has_all_its_series(airflow_db: AirflowDatabase) -> None:
     seen = collect(airflow_db, "pools")
-    assert {reading.metric.name: reading.value for reading in seen.readings} == {  # type: ignore[union-attr]
+    assert {reading.metric.name: reading.value for reading in seen.readings} == {  # type: ignore[union-attr]  # all are samples
         metrics.POOL_SLOTS.name: 128, metrics.POOL_OPEN.name: 128, metrics.POOL_USED.name: 0, metrics.POOL_RUNNING.name: 0,
         metrics.POOL_QUEUED.name: 0, metrics.POOL_DEFERRED.name: 0, metrics.POOL_SCHEDULED.name: 0,
     }  # fmt: skip
@@ -69,8 +69,8 @@ def test_a_pool_without_size_or_name_costs_no_other(postgresql_db: AirflowDataba
         "WHERE table_name = 'slot_pool' AND column_name = '{}' AND is_nullable = 'YES'"
     )
     if postgresql_db.execute(nullable.format("slots"))[0][0]:
-        a_pool(postgresql_db, "sizeless", None)  # type: ignore[arg-type]
+        a_pool(postgresql_db, "sizeless", None)  # type: ignore[arg-type]  # a column may be NULL
         assert collect(postgresql_db, "pools").one(metrics.POOL_SLOTS, "sizeless") == 0
     if postgresql_db.execute(nullable.format("pool"))[0][0]:
-        a_pool(postgresql_db, None, 3)  # type: ignore[arg-type]
+        a_pool(postgresql_db, None, 3)  # type: ignore[arg-type]  # a column may be NULL
     assert collect(postgresql_db, "pools").one(metrics.POOL_SLOTS, "default_pool") == 128

@@ -85,15 +85,15 @@ def test_time_in_queue_of_those_waiting_now(airflow_db: AirflowDatabase, ago: Ag
         if reading.metric is metrics.TASK_QUEUE_WAIT
     )
     assert wait.labels == (("queue", "default"),)
-    counts = dict(zip((*metrics.WAIT_BUCKETS, float("inf")), wait.counts, strict=True))  # type: ignore[union-attr]
+    counts = dict(zip((*metrics.WAIT_BUCKETS, float("inf")), wait.counts, strict=True))  # type: ignore[union-attr]  # a distribution
     assert {bound: count for bound, count in counts.items() if count} == {5: 1, 30: 2, 1200: 1, float("inf"): 1}
-    assert wait.total == pytest.approx(100_743, abs=60)  # type: ignore[union-attr]
+    assert wait.total == pytest.approx(100_743, abs=60)  # type: ignore[union-attr]  # a distribution
 
 
 def test_nowhere_has_one_name(airflow_db: AirflowDatabase, ago: Ago) -> None:
     """Airflow would not write such rows; somebody's script did."""
     for odd in (None, "", "none"):
-        a_task_instance(airflow_db, "queued", ago(minutes=1), queue=odd, queued_dttm=ago(minutes=1))  # type: ignore[arg-type]
+        a_task_instance(airflow_db, "queued", ago(minutes=1), queue=odd, queued_dttm=ago(minutes=1))  # type: ignore[arg-type]  # a column may be NULL
     a_task_instance(airflow_db, "scheduled", ago(minutes=1), pool="")
     seen = collect(airflow_db, "task_instances")
     assert seen.all(metrics.TASK_INSTANCES) == {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import socket
@@ -10,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -27,6 +26,7 @@ from tests.e2e.processes import Program, Programs, free_port
 from tests.e2e.steps import Steps
 from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres
 from tests.redis_server import RedisServer, debians, redis_server
+from tests.tools import lacking
 
 STEPS = pytest.StashKey[Steps]()
 WHOLLY = ("2.10.5", "3.3.2")
@@ -115,7 +115,7 @@ def installation(version: str) -> Path:
     try:
         return installed_airflow(RELEASES[version], *EXTRAS)
     except InstallError as error:
-        _missing(str(error))
+        lacking(str(error))
 
 
 @pytest.fixture(scope="session")
@@ -123,7 +123,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """The stack of the release in the parameter, with a run of every DAG begun and one more waiting behind it."""
     for tool in ("prometheus", "promtool"):
         if not shutil.which(tool):
-            _missing(f"{tool} is not installed: run tests/install-tools.sh as root")
+            lacking(f"{tool} is not installed: run tests/install-tools.sh as root")
     version: str = request.param
     steps = request.config.stash[STEPS]
     with steps.step(f"{version} install"):
@@ -197,9 +197,3 @@ def _at_rest(api: AirflowApi) -> bool:
         and states == {("running", "one_slot"), ("scheduled", "one_slot"), ("deferred", "with_deferred")}
         and api.import_errors() == 1
     )
-
-
-def _missing(what: str) -> NoReturn:
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
