@@ -168,15 +168,14 @@ def untried_in(page: Page) -> set[str]:
 
 
 @contextmanager
-def exporter(
-    folder: Path, variables: Mapping[str, str], policy: str = QUICK, secrets: tuple[str, ...] = ()
+def started(
+    folder: Path, *flags: str, variables: Mapping[str, str] | None = None, before: tuple[str, ...] = ()
 ) -> Iterator[Exporter]:
-    """A running exporter on a free port; stopped at the end, when none of `secrets` may have been said anywhere."""
-    (folder / "policy.yaml").write_text(policy)
-    arguments = ["exporter", "--policy", "policy.yaml", "--web.listen-address", "127.0.0.1:0"]
+    """A running exporter on a free port, its command led by the words of `before`; stopped at the end."""
+    command = [*before, *COMMAND, "exporter", "--web.listen-address", "127.0.0.1:0", *flags]
     with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
         process = subprocess.Popen(
-            [*COMMAND, *arguments], cwd=folder, env=environment(folder, **variables), stdout=out, stderr=err
+            command, cwd=folder, env=environment(folder, **(variables or {})), stdout=out, stderr=err
         )
     running = Exporter(process, folder)
     try:
@@ -190,11 +189,22 @@ def exporter(
         running.port = int(found[1])
         yield running
         if process.poll() is None:
-            running.get("/")
             assert running.stop() == 0
-        for secret in secrets:
-            assert secret not in running.everything_said
         assert "Traceback" not in running.log
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def exporter(
+    folder: Path, variables: Mapping[str, str], policy: str = QUICK, secrets: tuple[str, ...] = ()
+) -> Iterator[Exporter]:
+    """As `started`, with a policy; none of `secrets` may have been said anywhere."""
+    (folder / "policy.yaml").write_text(policy)
+    with started(folder, "--policy", "policy.yaml", variables=variables) as running:
+        yield running
+        if running.process.poll() is None:
+            running.get("/")
+    for secret in secrets:
+        assert secret not in running.everything_said

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
 import socket
-import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import psutil
@@ -22,7 +20,7 @@ from airflow_obs.exporter.server import MAX_HEADER_BYTES
 from tests.eventually import eventually
 from tests.exporter.fakes import gives, job
 from tests.exporter.serving import ANSWER_WITHIN, Address, all_of, serving
-from tests.exporter_process import COMMAND, Exporter, environment
+from tests.exporter_process import Exporter, started
 
 SERIES = 20_000
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n"
@@ -124,31 +122,9 @@ def test_more_files_are_asked_for(tmp_path: Path) -> None:
         assert soft == (MAX_FILES if hard == psutil.RLIM_INFINITY else min(hard, MAX_FILES))
 
 
-@contextmanager
-def with_64_files(folder: Path, limit: str) -> Iterator[Exporter]:
+def with_64_files(folder: Path, limit: str) -> AbstractContextManager[Exporter]:
     """An exporter that may have 64 files open, where `limit` are the options of ulimit; no Airflow is there for it."""
-    limited = (
-        "sh",
-        "-c",
-        f'ulimit {limit} 64; exec "$@"',
-        "sh",
-        *COMMAND,
-        "exporter",
-        "--web.listen-address",
-        "127.0.0.1:0",
-    )
-    with (folder / "stderr").open("wb") as err:
-        process = subprocess.Popen(limited, cwd=folder, env=environment(folder), stderr=err)
-    running = Exporter(process, folder)
-    try:
-        found = eventually(lambda: re.search(r"http://127\.0\.0\.1:(\d+)/metrics", running.log), "the exporter serves")
-        assert found
-        running.port = int(found[1])
-        yield running
-        assert running.stop() == 0
-    finally:
-        process.kill()
-        process.wait()
+    return started(folder, before=("sh", "-c", f'ulimit {limit} 64; exec "$@"', "sh"))
 
 
 def test_server_out_of_files_waits_and_says_so_once(board: Board, caplog: pytest.LogCaptureFixture) -> None:

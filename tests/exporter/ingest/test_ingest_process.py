@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,7 +20,7 @@ from tests.airflow_schemas import POSTGRESQL_SCHEMAS
 from tests.conftest import NewDatabase
 from tests.eventually import DEADLINE, eventually
 from tests.exporter.pages import Page
-from tests.exporter_process import COMMAND, QUICK, Exporter, airflow_obs, environment, exporter
+from tests.exporter_process import QUICK, Exporter, airflow_obs, exporter, started
 
 OFTEN = "  ingest: {interval: 1s, timeout: 1s}\n"
 BOTH = """\
@@ -59,25 +56,6 @@ def port_of(running: Exporter, what: str) -> int:
     return int(found[1])
 
 
-@contextmanager
-def with_flags(folder: Path, *flags: str) -> Iterator[Exporter]:
-    """A running exporter of no policy, where nothing says where a database is."""
-    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err:
-        arguments = [*COMMAND, "exporter", "--web.listen-address", "127.0.0.1:0", *flags]
-        process = subprocess.Popen(arguments, cwd=folder, env=environment(folder), stdout=out, stderr=err)
-    running = Exporter(process, folder)
-    try:
-        found = eventually(lambda: re.search(r"http://127\.0\.0\.1:(\d+)/metrics", running.log), "the exporter serves")
-        assert found
-        running.port = int(found[1])
-        yield running
-        assert running.stop() == 0
-        assert "Traceback" not in running.log
-    finally:
-        process.kill()
-        process.wait()
-
-
 def samples(page: Page, protocol: str, outcome: str) -> float:
     return sum(page.values(metrics.INGEST_SAMPLES.name, protocol=protocol, outcome=outcome))
 
@@ -93,7 +71,7 @@ def feeding(page: Page, metric: Metric) -> list[str]:
 def test_flags_of_statsd_exporter_are_all_it_needs(tmp_path: Path) -> None:
     (tmp_path / "mappings.yml").write_text(MAPPING)
     flags = ("--statsd.listen-udp", "127.0.0.1:0", "--statsd.listen-tcp", "", "--statsd.mapping-config", "mappings.yml")
-    with with_flags(tmp_path, *flags) as running:
+    with started(tmp_path, *flags) as running:
         client = StatsClient("127.0.0.1", port_of(running, "udp"), prefix="airflow")
         client.timing("dagrun.duration.success.etl", 2_500)
         client.timing("dagrun.duration.success", 2_500)
