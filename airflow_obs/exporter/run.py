@@ -102,13 +102,17 @@ def serve(policy: Policy, deployment: Deployment, address: tuple[str, int]) -> i
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     workers = [Worker(group, board.record, stop) for group in _by_source(todo)]
-    for worker in workers:
-        worker.start()
-    if ingest:
-        ingest.start()
+
+    def begin() -> None:
+        for worker in workers:
+            worker.start()
+        if ingest:
+            ingest.start()
+
     host = f"[{address[0]}]" if ":" in address[0] else address[0] or "0.0.0.0"  # noqa: S104 (for the log; nothing binds here)
     try:
-        asyncio.run(_until_stopped(server, board, f"serving {deployment.name} on http://{host}:{server.port}/metrics"))
+        serving = f"serving {deployment.name} on http://{host}:{server.port}/metrics"
+        asyncio.run(_until_stopped(server, board, begin, serving))
     finally:
         stop.set()
         if ingest:
@@ -139,12 +143,14 @@ def _ingest(policy: Policy, deployment: Deployment, todo: Sequence[Job]) -> Inge
     return Ingest(deployment.sources, policy.collectors.ingest, policy.dags, release)
 
 
-async def _until_stopped(server: Server, board: Board, serving: str) -> None:
+async def _until_stopped(server: Server, board: Board, begin: Callable[[], None], serving: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    log.info("%s", serving)  # not before: who has read it may send a signal
+    # Not before: who has read in the log that it takes or serves something may send a signal.
+    begin()
+    log.info("%s", serving)
     late = asyncio.create_task(_look_for_late(board))
     await server.serve(stop)
     late.cancel()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ from tests.airflow_schemas import POSTGRESQL_SCHEMAS
 from tests.conftest import NewDatabase
 from tests.eventually import DEADLINE, eventually
 from tests.exporter.pages import Page
-from tests.exporter_process import QUICK, Exporter, airflow_obs, exporter, started
+from tests.exporter_process import COMMAND, QUICK, Exporter, airflow_obs, environment, exporter, started
 
 OFTEN = "  ingest: {interval: 1s, timeout: 1s}\n"
 BOTH = """\
@@ -174,3 +176,16 @@ def test_once_needs_something_to_read(tmp_path: Path) -> None:
     done = airflow_obs(tmp_path, "exporter", "--once", "--statsd.listen-udp", "127.0.0.1:0")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--once: deployment airflow has no source that could be read" in done.stderr
+
+
+def test_a_signal_ends_it_well_from_the_first_line_that_it_logs_on(tmp_path: Path) -> None:
+    listen = ["--statsd.listen-udp", "127.0.0.1:0", "--web.listen-address", "127.0.0.1:0"]
+    with subprocess.Popen(
+        [*COMMAND, "exporter", *listen], cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr
+        said = next(line for line in process.stderr if "taking" in line)
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+        assert process.wait(DEADLINE) == 0, said + rest
+    assert "stopped" in rest
