@@ -94,6 +94,8 @@ class RabbitServer:
         for process in self._everything:
             process.suspend()
         try:
+            # The signal reaches one thread after the other: until all stand still one of them may answer yet.
+            eventually(lambda: all(map(_stands_still, self._everything)), "the server stands still")
             yield
         finally:
             for process in self._everything:
@@ -228,6 +230,16 @@ def rabbitmq_server() -> Iterator[RabbitServer]:
         stack.callback(server.kill)
         server.start()
         yield server
+
+
+def _stands_still(process: psutil.Process) -> bool:
+    states = [(task / "stat").read_text().rpartition(")")[2].split()[0] for task in _tasks(process)]
+    return all(state in "TZX" for state in states)
+
+
+def _tasks(process: psutil.Process) -> list[Path]:
+    folder = Path(f"/proc/{process.pid}/task")
+    return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _definitions() -> dict[str, object]:

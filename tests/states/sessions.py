@@ -170,8 +170,10 @@ def a_replica_that_hangs(server: EmbeddedPostgres, name: str = "standby") -> Ite
         with (Path(folder) / "stderr").open("wb") as errors:
             receiver = subprocess.Popen([*command, *where], env=variables, stderr=errors)
         try:
-            streams = f"SELECT 1 FROM pg_stat_replication WHERE application_name = '{name}' AND flush_lsn IS NOT NULL"
-            eventually(lambda: server.execute(streams), "the replica streams")
+            # What it measured of its lag last stays in the view only while it has had something to do of late.
+            server_writes = "SELECT pg_logical_emit_message(true, 'test', 'x')"
+            streams = f"SELECT 1 FROM pg_stat_replication WHERE application_name = '{name}' AND flush_lag IS NOT NULL"
+            eventually(lambda: server.execute(server_writes) and server.execute(streams), "the replica streams")
             receiver.send_signal(signal.SIGSTOP)
             yield
         finally:
