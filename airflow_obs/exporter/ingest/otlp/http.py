@@ -206,6 +206,7 @@ class HttpReceiver:
         """Hang up, and listen no more."""
         if self._loop and self._stop:
             self._loop.call_soon_threadsafe(self._stop.set)
+        if self._thread.ident is not None:
             self._thread.join()
         for one in self._sockets:
             one.close()
