@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import http.client
 import json
@@ -330,6 +331,25 @@ def test_who_starts_it_does_not_wait_for_what_cannot_serve() -> None:
     starts.start()
     eventually(lambda: not starts.is_alive(), "it has started, or failed to")
     receiver.stop()
+
+
+class LateToBreak(HttpReceiver):
+    """A receiver that cannot serve, and takes a while to say so."""
+
+    async def _serve(self) -> None:
+        self._started.set()
+        await asyncio.sleep(0.2)
+        raise ZeroDivisionError
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_stopped_it_has_ended_even_if_it_could_not_serve() -> None:
+    receiver = LateToBreak(HERE, nothing, Accounts())
+    before = set(threading.enumerate())
+    receiver.start()
+    [own] = set(threading.enumerate()) - before
+    receiver.stop()
+    assert not own.is_alive()
 
 
 def test_slow_body_is_cut_off() -> None:
