@@ -64,7 +64,7 @@ class Address:
     def url(self) -> str:
         """What a browser on this machine opens."""
         # Who listens on every address is reached on the loopback one; nothing binds here.
-        nearest = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (looked up)
+        nearest = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 (compared with, not bound)
         return f"http://{self._bracketed(nearest)}:{self.port}"
 
     @staticmethod

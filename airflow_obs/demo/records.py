@@ -33,9 +33,8 @@ def insert(cur: cursor, table: str, **values: Value) -> None:
 def insert_with_id(cur: cursor, table: str, **values: Value) -> int:
     """Insert one row and give the id that the database chose."""
     cur.execute(_insert(table, values) + sql.SQL(" RETURNING id"), _plain(values))
-    row = cur.fetchone()
-    assert row is not None  # noqa: S101 (RETURNING gives the row that was written)
-    return int(row[0])
+    [(number,)] = cur.fetchall()
+    return int(number)
 
 
 def update(cur: cursor, table: str, key: str, identity: Value, **values: Value) -> None:
