@@ -48,6 +48,8 @@ class Metric:
     shows: tuple[str, ...] = ()
     also: str | None = None
     """The collector that feeds it where `collector` does not; the latter wins for good from its first sample on."""
+    always: bool = False
+    """Whether it has a series whenever its collector succeeds, even in an Airflow in which nothing ever happened."""
 
     def __post_init__(self) -> None:
         wrong = [
@@ -182,6 +184,50 @@ class Foreign:
     def cumulates(self) -> bool:
         """As in `Metric`."""
         return self.kind in {Kind.COUNTER, Kind.HISTOGRAM, Kind.SUMMARY}
+
+
+@dataclass(frozen=True)
+class External:
+    """A family of another exporter that alerts read: kube-state-metrics, cAdvisor, the kubelet, Prometheus itself.
+
+    `source` is what must be scraped for it to be there: kube_state_metrics, cadvisor or kubelet. `labels` are those of its own that
+    alerts may use; `reference` says where its meaning is written down.
+    """
+
+    name: str
+    kind: Kind
+    source: str
+    labels: tuple[str, ...]
+    reference: str
+
+
+class Severity(StrEnum):
+    """What an alert asks of whom it reaches."""
+
+    CRITICAL = "critical"
+    """Wake somebody."""
+    WARNING = "warning"
+    """A ticket for the next working day."""
+    INFO = "info"
+    """Good to know beside another alert."""
+    NONE = "none"
+    """Nothing: it only shows that alerts arrive."""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One number of an alert that a site may choose.
+
+    `default`, `low` and `high` are written as in the policy: a duration "10m", a ratio "80%", bytes "50GiB", a whole number 5, or a
+    number 0.5.
+    """
+
+    name: str
+    unit: Literal["duration", "ratio", "bytes", "count", "number"]
+    default: str | int | float
+    low: str | int | float
+    high: str | int | float
+    description: str
 
 
 @dataclass(frozen=True)
