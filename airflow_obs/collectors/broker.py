@@ -11,7 +11,7 @@ from airflow_obs.collectors import broker_redis
 from airflow_obs.collectors.broker_redis import BindingSearch, Keys, RedisFigures
 from airflow_obs.collectors.queues import QueueNames
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import BrokerSource
+from airflow_obs.policy import BrokerSource
 from airflow_obs.sources.broker import BrokerSession, RabbitNode, RabbitQueue, RabbitSession, RedisSession
 from airflow_obs.sources.broker_url import BrokerAddress
 from airflow_obs.sources.steady import SteadyMoments

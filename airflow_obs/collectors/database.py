@@ -17,15 +17,23 @@ from airflow_obs.sources.schema import Moment
 
 
 @dataclass(frozen=True)
+class Limit:
+    """How many connections there may be, and are, of those that count towards the limit of `of`: server, database or role."""
+
+    of: str
+    most: int
+    used: int
+
+
+@dataclass(frozen=True)
 class Activity:
     """What the server says of its sessions; `connections` by state, `oldest_transactions` by state."""
 
     connections: dict[str, int]
-    connections_max: int
+    limits: tuple[Limit, ...]
     oldest_transactions: dict[str, datetime]
     blocked: int
     transaction_id_age: int
-    connections_free: int
     connections_reserved: int
 
 
@@ -91,12 +99,14 @@ class DatabaseServer:
             return
         for state, count in server.activity.connections.items():
             yield metrics.DB_CONNECTIONS.sample(count, state=state)
-        yield metrics.DB_CONNECTIONS_MAX.sample(server.activity.connections_max)
+        for limit in server.activity.limits:
+            yield metrics.DB_CONNECTIONS_MAX.sample(limit.most, limit=limit.of)
+            # Superusers are let in beyond it, and one may be lowered while more are there.
+            yield metrics.DB_CONNECTIONS_FREE.sample(max(0, limit.most - limit.used), limit=limit.of)
         for state, began in server.activity.oldest_transactions.items():
             yield metrics.DB_OLDEST_TRANSACTION.sample(began.timestamp(), state=state)
         yield metrics.DB_BLOCKED.sample(server.activity.blocked)
         yield metrics.DB_XID_AGE.sample(server.activity.transaction_id_age)
-        yield metrics.DB_CONNECTIONS_FREE.sample(server.activity.connections_free)
         yield metrics.DB_CONNECTIONS_RESERVED.sample(server.activity.connections_reserved)
         if server.counters is not None:
             yield from _counted(server.counters)
@@ -123,20 +133,20 @@ def _activity(db: Session) -> Activity:
     limits = db.one(_POSTGRESQL_LIMITS)
     return Activity(
         connections={row.state: row.connections for row in sessions},
-        connections_max=limits.connections_max,
+        limits=tuple(_limits(limits)),
         oldest_transactions={row.state: row.began for row in sessions if row.began is not None},
         blocked=limits.blocked,
         transaction_id_age=limits.transaction_id_age,
-        connections_free=max(0, min(free for free in _free(limits) if free is not None)),
         connections_reserved=limits.connections_reserved,
     )
 
 
-def _free(limits: Any) -> Iterator[int | None]:
-    """What is left of each limit; None for a limit that is not set."""
-    yield limits.connections_max - limits.connections
-    yield limits.database_limit - limits.of_database if limits.database_limit >= 0 else None
-    yield limits.owner_limit - limits.of_owner if (limits.owner_limit or -1) >= 0 else None
+def _limits(row: Any) -> Iterator[Limit]:
+    """Those that are set; the role that owns the tables is the one that Airflow comes as."""
+    yield Limit("server", row.connections_max, row.connections)
+    for of, most, used in (("database", row.database_limit, row.of_database), ("role", row.owner_limit, row.of_owner)):
+        if most is not None and most >= 0:
+            yield Limit(of, most, used)
 
 
 def _executor(db: Session) -> str | None:
@@ -181,7 +191,7 @@ _POSTGRESQL_LIMITS = sa.text("""
            clients.*, d.datconnlimit AS database_limit, r.rolconnlimit AS owner_limit,
            (SELECT count(DISTINCT pid) FROM pg_catalog.pg_locks WHERE NOT granted AND pid IN
                (SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database())) AS blocked,
-           pg_catalog.age(d.datfrozenxid) AS transaction_id_age
+           (SELECT max(pg_catalog.age(datfrozenxid)) FROM pg_catalog.pg_database) AS transaction_id_age
     FROM pg_catalog.pg_database d
          LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass('alembic_version')
          LEFT JOIN pg_catalog.pg_roles r ON r.oid = c.relowner

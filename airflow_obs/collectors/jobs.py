@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import JOB_TYPES
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import JobsPolicy
+from airflow_obs.policy import JobsPolicy
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Moment
 

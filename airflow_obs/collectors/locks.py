@@ -121,11 +121,13 @@ _LOCKS = sa.text("""
           AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid()
     GROUP BY 1, 2
 """)
+# Advisory locks are what somebody made of them: who waits for one, as a second migration does, waits on purpose.
 # PostgreSQL 14 brought waitstart; as JSON it is NULL before. Then the beginning of the statement is nearest, if we may see it.
 _WAITING = sa.text("""
     WITH waiting AS (
         SELECT l.pid, min((pg_catalog.to_jsonb(l) ->> 'waitstart')::timestamptz) AS since
-        FROM pg_catalog.pg_locks l WHERE NOT l.granted GROUP BY 1
+        FROM pg_catalog.pg_locks l
+        WHERE NOT l.granted AND l.locktype IN ('relation', 'tuple', 'transactionid') GROUP BY 1
     ), longest AS (
         SELECT w.pid, COALESCE(w.since, a.query_start) AS since
         FROM waiting w JOIN pg_catalog.pg_stat_activity a ON a.pid = w.pid

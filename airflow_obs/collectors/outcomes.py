@@ -11,7 +11,7 @@ from airflow_obs.collectors.outcome_state import Counted, Happened, Known
 from airflow_obs.collectors.outcome_totals import Totals
 from airflow_obs.collectors.task_outcomes import TaskKey
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import OutcomesPolicy
+from airflow_obs.policy import OutcomesPolicy
 from airflow_obs.sources.database import Session
 
 MEMORY = 4

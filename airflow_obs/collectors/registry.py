@@ -27,8 +27,8 @@ from airflow_obs.collectors.task_instances import TaskInstances
 from airflow_obs.collectors.triggers import TriggersOfTasks
 from airflow_obs.collectors.vacuum import Vacuum
 from airflow_obs.collectors.workers import Workers
+from airflow_obs.policy import BrokerSource, Collectors
 from airflow_obs.policy.dags import DagsPolicy
-from airflow_obs.policy.model import BrokerSource, Collectors
 from airflow_obs.policy.retention import Retention
 from airflow_obs.sources.discovery import AirflowSettings
 

@@ -15,7 +15,7 @@ from airflow_obs.catalog.airflow import UNFINISHED_RUN_STATES, UNFINISHED_STATES
 from airflow_obs.collectors.live import current_tries, known, owners, runs_in
 from airflow_obs.collectors.queues import Routing
 from airflow_obs.model import Metric, Reading
-from airflow_obs.policy.model import StuckTasksPolicy
+from airflow_obs.policy import StuckTasksPolicy
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Moment, Table
 

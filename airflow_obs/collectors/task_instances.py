@@ -29,7 +29,8 @@ IN_A_QUEUE = frozenset({"queued", "running"})
 class Group:
     """Task instances alike in state, queue, pool and executor; `oldest` is since when the first of them is in that state.
 
-    `executor` is None for Airflow's default one; `oldest` is known for queued and running, and for scheduled since 2.5.
+    `executor` is None for Airflow's default one; `oldest` is known for queued and running, and for scheduled since 2.5, `newest`,
+    since when the last of them is in it, for running.
     """
 
     state: str
@@ -38,6 +39,7 @@ class Group:
     executor: str | None
     count: int
     oldest: datetime | None
+    newest: datetime | None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class TaskInstances:
                 oldest[key] = min(group.oldest, oldest.get(key, group.oldest))
         for (state, queue), since in sorted(oldest.items(), key=lambda item: item[1]):
             yield metrics.TASK_INSTANCES_OLDEST.sample(since.timestamp(), state=state, queue=queue)
+        if started := [group.newest for group in unfinished.groups if group.newest is not None]:
+            yield metrics.TASK_INSTANCES_STARTED.sample(max(started).timestamp())
         for (state, queue), count in unfinished.celery.most_common():
             yield metrics.CELERY_TASK_INSTANCES.sample(count, state=state, queue=queue)
         for wait in sorted(unfinished.waits, key=lambda wait: wait.total, reverse=True):
@@ -108,11 +112,19 @@ def _groups(db: Session) -> list[Group]:
             *alike,
             sa.func.count().label("count_"),
             *(sa.func.min(column, type_=Moment()).label(state) for state, column in entered.items()),
+            sa.func.max(entered["running"], type_=Moment()).label("started"),
         )
         .where(ti.c.state.in_(UNFINISHED_STATES), current_tries(db.schema, ti))
         .group_by(*(each.element for each in alike))
     )
-    return [_group(row, getattr(row, row.state) if row.state in entered else None) for row in db.rows(statement)]
+    return [
+        _group(
+            row,
+            getattr(row, row.state) if row.state in entered else None,
+            row.started if row.state == "running" else None,
+        )
+        for row in db.rows(statement)
+    ]
 
 
 def _without_state(db: Session) -> list[Group]:
@@ -133,7 +145,7 @@ def _alike(db: Session, ti: Table) -> list[sa.Label[str]]:
     ]
 
 
-def _group(row: Any, oldest: datetime | None) -> Group:
+def _group(row: Any, oldest: datetime | None, newest: datetime | None = None) -> Group:
     return Group(
         state=row.state,
         queue=getattr(row, "queue", NO_STATE),
@@ -141,6 +153,7 @@ def _group(row: Any, oldest: datetime | None) -> Group:
         executor=getattr(row, "executor", None) or None,
         count=row.count_,
         oldest=oldest,
+        newest=newest,
     )
 
 

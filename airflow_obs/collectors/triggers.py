@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import NO_STATE
 from airflow_obs.collectors.live import Owner, current_tries, known, owners
+from airflow_obs.collectors.trigger_ends import TriggerEnds, awaited
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import TriggersPolicy
+from airflow_obs.policy import TriggersPolicy
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Moment
 
@@ -47,10 +48,11 @@ class Deferred:
 
 @dataclass(frozen=True)
 class Triggers:
-    """What one run of the collector saw; None is what this database cannot tell."""
+    """What one run of the collector saw; None is what this database cannot tell. `ended` is by host, since the first run."""
 
     assigned: list[Assigned] | None
     deferred: Deferred | None
+    ended: dict[str, int] | None
 
 
 class TriggersOfTasks:
@@ -61,19 +63,23 @@ class TriggersOfTasks:
 
     def __init__(self, policy: TriggersPolicy) -> None:
         self._policy = policy
+        self._ends = TriggerEnds()
 
     def read(self, db: Session) -> Triggers:
+        """Nothing is remembered of a run that fails."""
         alive_within = timedelta(seconds=self._policy.alive_within)
         overdue_after = timedelta(seconds=self._policy.overdue_after)
-        return Triggers(
-            known(db, partial(_assigned, alive_within=alive_within)),
-            known(db, partial(_deferred, overdue_after=overdue_after)),
-        )
+        assigned = known(db, partial(_assigned, alive_within=alive_within))
+        deferred = known(db, partial(_deferred, overdue_after=overdue_after))
+        waiting = known(db, partial(awaited, alive_within=alive_within))
+        return Triggers(assigned, deferred, None if waiting is None else self._ends.after(waiting, db.now))
 
     def samples(self, triggers: Triggers) -> Iterator[Reading]:
         if triggers.assigned is not None:
             yield from _by_host(triggers.assigned)
             yield from _stranded(triggers.assigned)
+        for hostname, count in (triggers.ended or {}).items():
+            yield metrics.TRIGGERS_ENDED.sample(count, hostname=hostname)
         if (deferred := triggers.deferred) is not None:
             yield metrics.DEFERRED_OVERDUE.sample(deferred.overdue)
             yield metrics.DEFERRED_LOST.sample(deferred.lost)

@@ -85,8 +85,9 @@ _HOLDERS = sa.text("""
                COALESCE(max(pg_catalog.age(backend_xmin)) FILTER (WHERE sends), 0)
            END FROM sessions
     UNION ALL
-    SELECT 'slot', COALESCE(max(GREATEST(pg_catalog.age(xmin), pg_catalog.age(catalog_xmin))), 0)
-    FROM pg_catalog.pg_replication_slots
+    SELECT 'slot', COALESCE(max(pg_catalog.age(xmin)), 0) FROM pg_catalog.pg_replication_slots
+    UNION ALL
+    SELECT 'catalog_slot', COALESCE(max(pg_catalog.age(catalog_xmin)), 0) FROM pg_catalog.pg_replication_slots
     UNION ALL
     SELECT 'prepared', COALESCE(max(pg_catalog.age(transaction)), 0)
     FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database()

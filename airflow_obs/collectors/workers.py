@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from airflow_obs.catalog import metrics
 from airflow_obs.collectors.queues import QueueNames
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import WorkersPolicy
+from airflow_obs.policy import WorkersPolicy
 from airflow_obs.sources.control import ControlSession, Worker
 from airflow_obs.sources.steady import SteadyMoments
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from airflow_obs.errors import SourceNotConfigured, UsageError
-from airflow_obs.policy import addresses
+from airflow_obs.policy import Deployment, Sources, addresses
 from airflow_obs.policy.ingest import StatsdSource
-from airflow_obs.policy.model import Deployment, Sources
 from airflow_obs.sources import discovery
 
 log = logging.getLogger(__name__)

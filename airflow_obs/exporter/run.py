@@ -19,7 +19,7 @@ from airflow_obs.exporter.board import Board
 from airflow_obs.exporter.ingest.receive import Ingest, Received
 from airflow_obs.exporter.scrape import Job, Source, Worker, run_all
 from airflow_obs.exporter.server import Server
-from airflow_obs.policy.model import Deployment, Policy
+from airflow_obs.policy import Deployment, Policy
 from airflow_obs.sources import discovery
 from airflow_obs.sources.broker import Broker
 from airflow_obs.sources.control import Workers
@@ -64,6 +64,11 @@ def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = 
     ]
     if not chosen and not _ingests(policy, deployment):
         listed = [name for name, source in deployment.sources if source]
+        if listed == ["kubernetes"]:
+            raise UsageError(
+                f"policy: deployment {deployment.name} lists kubernetes alone, which Prometheus scrapes without us, so there is "
+                "nothing to export: list database, health, broker, statsd or otlp under `sources`, or run no exporter for it"
+            )
         raise UsageError(
             f"policy: deployment {deployment.name} has no enabled collector for any of its sources ({', '.join(listed)}), so "
             "there is nothing to export: enable one under `collectors`"

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from airflow_obs.collectors.collector import AnyCollector
 from airflow_obs.errors import SourceError, SourceNotConfigured, SourceUnreachable, redact
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import CollectorPolicy
+from airflow_obs.policy import CollectorPolicy
 
 
 class Source(Protocol):

@@ -33,7 +33,7 @@ BEGIN
             ('callback_request', '{id,created_at}'),
             ('celery_taskmeta', '{id,date_done}'),
             ('celery_tasksetmeta', '{id,date_done}'),
-            ('dag', '{dag_id,is_paused,is_active,is_stale,fileloc,relative_fileloc,last_parsed_time,last_parse_duration,next_dagrun_create_after,exceeds_max_non_backfill,max_active_tasks,max_active_runs,owners,bundle_name}'),
+            ('dag', '{dag_id,is_paused,is_active,is_stale,fileloc,relative_fileloc,last_parsed_time,last_parse_duration,next_dagrun_create_after,exceeds_max_non_backfill,has_import_errors,max_active_tasks,max_active_runs,owners,bundle_name}'),
             ('dag_bundle', '{name,active,last_refreshed}'),
             ('dag_bundle_team', '{dag_bundle_name,team_name}'),
             ('dag_run', '{id,state,run_type,queued_at,start_date,dag_id,run_id,end_date,run_after,execution_date,backfill_id,logical_date,data_interval_end}'),

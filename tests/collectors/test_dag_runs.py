@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from airflow_obs.catalog import metrics
 from tests.airflow_database import AirflowDatabase
-from tests.collectors.collected import collect
+from tests.collectors.collected import collect, collector, read
 from tests.collectors.conftest import Ago
 from tests.states import a_dag, a_finished_dag_run, a_queued_dag_run, a_running_dag_run
+from tests.states.rows import update
 
 
 def test_nothing_to_do(airflow_db: AirflowDatabase, ago: Ago) -> None:
@@ -53,3 +56,37 @@ def test_a_dag_at_its_limit_waits_for_itself(airflow_db: AirflowDatabase, ago: A
     seen = collect(airflow_db, "dag_runs")
     assert seen.one(metrics.NEXT_RUN_DUE) is None
     assert seen.one(metrics.DAGS_OVERDUE) == 0
+
+
+def test_a_broken_file_gets_no_runs(airflow_db: AirflowDatabase, ago: Ago) -> None:
+    a_dag(airflow_db, "broken", next_run_due=ago(days=1), has_import_errors=True)
+    seen = collect(airflow_db, "dag_runs")
+    assert seen.one(metrics.NEXT_RUN_DUE) is seen.one(metrics.NEXT_RUN_LEFT) is None
+    assert seen.one(metrics.DAGS_OVERDUE) == 0
+
+
+def test_a_dag_that_catches_up_is_overdue_but_not_left(airflow_db: AirflowDatabase, ago: Ago) -> None:
+    runs, begun = collector("dag_runs"), datetime.now(UTC).timestamp()
+    a_dag(airflow_db, "catches_up", next_run_due=ago(days=20))
+    first = read(airflow_db, runs).one(metrics.NEXT_RUN_LEFT)
+    assert first is not None
+    assert first >= begun
+    assert read(airflow_db, runs).one(metrics.NEXT_RUN_LEFT) == first
+    update(airflow_db, "dag", {"next_dagrun_create_after": ago(days=19)}, dag_id="catches_up")
+    seen = read(airflow_db, runs)
+    second = seen.one(metrics.NEXT_RUN_LEFT)
+    assert second is not None
+    assert second > first
+    assert seen.one(metrics.NEXT_RUN_DUE) == ago(days=19).timestamp()
+    assert read(airflow_db, runs).one(metrics.NEXT_RUN_LEFT) == second
+    update(airflow_db, "dag", {"next_dagrun_create_after": ago(days=-1)}, dag_id="catches_up")
+    assert read(airflow_db, runs).one(metrics.NEXT_RUN_LEFT) is None
+
+
+def test_a_run_is_left_since_it_was_due(airflow_db: AirflowDatabase) -> None:
+    runs = collector("dag_runs")
+    a_dag(airflow_db, "in_time")
+    assert read(airflow_db, runs).one(metrics.NEXT_RUN_LEFT) is None
+    due = datetime.now(UTC)
+    update(airflow_db, "dag", {"next_dagrun_create_after": due}, dag_id="in_time")
+    assert read(airflow_db, runs).one(metrics.NEXT_RUN_LEFT) == due.timestamp()

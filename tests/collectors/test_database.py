@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import release
@@ -77,7 +78,7 @@ def test_connections_and_their_limit(postgresql_db: AirflowDatabase) -> None:
     limit = postgresql_db.execute(
         "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
     )[0][0]
-    assert seen.one(metrics.DB_CONNECTIONS_MAX) == limit
+    assert seen.all(metrics.DB_CONNECTIONS_MAX) == {("server",): limit}
     assert 1 <= sum(seen.all(metrics.DB_CONNECTIONS).values()) <= limit
     assert 0 < (seen.one(metrics.DB_XID_AGE) or 0) < 10_000_000
 
@@ -143,25 +144,63 @@ def test_half_the_time_that_the_question_took_is_not_the_clock_s_fault(new_datab
     assert -0.001 <= offset <= passed + 0.001
 
 
-def test_connections_that_airflow_may_still_open(postgresql_db: AirflowDatabase) -> None:
-    def free() -> float:
-        seen = collect(postgresql_db, "database")
-        assert seen.one(metrics.DB_CONNECTIONS_RESERVED) == 3
-        return seen.one(metrics.DB_CONNECTIONS_FREE) or 0
+def limits(db: AirflowDatabase) -> dict[str, tuple[float, float]]:
+    """Of each limit on connections: how many may be, and how many more."""
+    seen = collect(db, "database")
+    assert seen.one(metrics.DB_CONNECTIONS_RESERVED) == 3
+    most, free = (seen.all(metric) for metric in (metrics.DB_CONNECTIONS_MAX, metrics.DB_CONNECTIONS_FREE))
+    assert most.keys() == free.keys()
+    assert free["server",] == most["server",] - sum(seen.all(metrics.DB_CONNECTIONS).values())
+    return {limit: (most[limit,], free[limit,]) for (limit,) in most}
 
-    seen = collect(postgresql_db, "database")
-    used = sum(seen.all(metrics.DB_CONNECTIONS).values())
-    assert seen.one(metrics.DB_CONNECTIONS_FREE) == (seen.one(metrics.DB_CONNECTIONS_MAX) or 0) - used
-    name = postgresql_db.engine.url.database
-    postgresql_db.execute(f"ALTER DATABASE {name} CONNECTION LIMIT 5")
+
+def test_connections_are_held_against_each_limit_that_is_set(postgresql_db: AirflowDatabase) -> None:
+    """Those of others on the same server count towards the server's alone."""
+    assert limits(postgresql_db).keys() == {"server"}
+    url = postgresql_db.engine.url
+    others = sa.create_engine(url.set(database="postgres"))
+    postgresql_db.execute(f"ALTER DATABASE {url.database} CONNECTION LIMIT 5")
     postgresql_db.engine.dispose()
-    # The exporter itself has one; a superuser is never refused, though it counts.
-    eventually(lambda: free() == 4, "the database has room for four more")
-    with postgresql_db.engine.connect() as one, postgresql_db.engine.connect() as other:
+    with others.connect() as one, others.connect() as other:
         assert (one.exec_driver_sql("SELECT 1").scalar(), other.exec_driver_sql("SELECT 1").scalar()) == (1, 1)
-        assert free() == 2
-    postgresql_db.execute(f"ALTER DATABASE {name} CONNECTION LIMIT -1")
-    assert free() > 5
+        # The exporter itself has one; a superuser is never refused, though it counts.
+        eventually(lambda: limits(postgresql_db)["database"] == (5, 4), "the database has room for four more")
+        with postgresql_db.engine.connect() as own, postgresql_db.engine.connect() as second:
+            assert (own.exec_driver_sql("SELECT 1").scalar(), second.exec_driver_sql("SELECT 1").scalar()) == (1, 1)
+            assert limits(postgresql_db)["database"] == (5, 2)
+    others.dispose()
+    postgresql_db.execute(f"ALTER DATABASE {url.database} CONNECTION LIMIT -1")
+    assert limits(postgresql_db).keys() == {"server"}
+
+
+def test_the_limit_of_the_role_that_owns_the_tables(new_database: NewDatabase) -> None:
+    db = new_database(POSTGRESQL_SCHEMAS[-2])
+    db.execute("CREATE ROLE airflow_owner LOGIN CONNECTION LIMIT 7")
+    db.execute("ALTER TABLE alembic_version OWNER TO airflow_owner")
+    owner = sa.create_engine(db.engine.url.set(username="airflow_owner"), poolclass=sa.NullPool)
+    try:
+        assert limits(db)["role"] == (7, 7)
+        with owner.connect() as one, owner.connect() as other:
+            assert (one.exec_driver_sql("SELECT 1").scalar(), other.exec_driver_sql("SELECT 1").scalar()) == (1, 1)
+            assert limits(db)["role"] == (7, 5)
+            db.execute("ALTER ROLE airflow_owner CONNECTION LIMIT 1")
+            assert limits(db)["role"] == (1, 0)
+    finally:
+        db.execute("ALTER TABLE alembic_version OWNER TO CURRENT_USER")
+        db.execute("DROP ROLE airflow_owner")
+
+
+def test_the_oldest_transaction_of_any_database_of_the_server_counts(new_database: NewDatabase) -> None:
+    """PostgreSQL stops for all of them."""
+    db = new_database(POSTGRESQL_SCHEMAS[-2])
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        session.exec_driver_sql("VACUUM (FREEZE)")
+    own, oldest = db.execute(
+        "SELECT (SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()), max(age(datfrozenxid)) "
+        "FROM pg_database"
+    )[0]
+    assert own < oldest
+    assert (collect(db, "database").one(metrics.DB_XID_AGE) or 0) >= oldest
 
 
 def test_sqlite_has_neither_counters_nor_a_clock(sqlite_db: AirflowDatabase) -> None:

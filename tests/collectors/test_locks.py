@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from airflow_obs.catalog import metrics
 from airflow_obs.collectors.locks import Waiting, longest_chain
 from tests.airflow_database import AirflowDatabase
+from tests.airflow_schemas import POSTGRESQL_SCHEMAS
 from tests.collectors.collected import Collected, collect
 from tests.collectors.conftest import AllSeeing
+from tests.conftest import NewDatabase
+from tests.eventually import eventually
 from tests.states import a_chain_of_waits, a_session_behind_a_prepared_transaction, an_idle_transaction_with_a_lock
 
 HEAVIEST = "AccessExclusiveLock"
@@ -73,6 +78,21 @@ def test_another_database_is_not_ours(postgresql_db: AirflowDatabase, elsewhere:
         seen = collect(postgresql_db, "locks")
         assert _quiet(seen)
         assert seen.one(metrics.DB_LOCKS, HEAVIEST, "held") == 0
+
+
+def test_who_waits_for_an_advisory_lock_waits_on_purpose(new_database: NewDatabase) -> None:
+    """As the second of two migrations does."""
+    db = new_database(POSTGRESQL_SCHEMAS[-2])
+    assert db.exporter_url  # grants, which must not wait
+    with db.engine.connect() as holder:
+        holder.exec_driver_sql("SELECT pg_advisory_lock(1)")
+        second = threading.Thread(target=db.execute, args=("SELECT pg_advisory_lock(1)",))
+        second.start()
+        waits = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        eventually(lambda: db.execute(waits), "the second waits")
+        assert _quiet(collect(db, "locks"))
+        holder.exec_driver_sql("SELECT pg_advisory_unlock(1)")
+        second.join()
 
 
 def test_sqlite_shows_no_locks(sqlite_db: AirflowDatabase) -> None:

@@ -75,6 +75,15 @@ def test_the_oldest_of_each_queue(airflow_db: AirflowDatabase, ago: Ago) -> None
     assert seen.one(metrics.TASK_INSTANCES_OLDEST, "scheduled", "default") == expected
 
 
+def test_the_newest_start(airflow_db: AirflowDatabase, ago: Ago) -> None:
+    a_task_instance_queued(airflow_db, queued_at=ago(seconds=30))
+    assert collect(airflow_db, "task_instances").one(metrics.TASK_INSTANCES_STARTED) is None
+    a_task_instance_running(airflow_db, started=ago(minutes=30))
+    a_task_instance_running(airflow_db, started=ago(minutes=3), queue="highmem")
+    a_finished_task_instance(airflow_db, "success", ended=ago(minutes=1))
+    assert collect(airflow_db, "task_instances").one(metrics.TASK_INSTANCES_STARTED) == ago(minutes=3).timestamp()
+
+
 def test_time_in_queue_of_those_waiting_now(airflow_db: AirflowDatabase, ago: Ago) -> None:
     for seconds in (3, 20, 20, 700, 100_000):
         a_task_instance_queued(airflow_db, queued_at=datetime.now(UTC) - timedelta(seconds=seconds))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
+from airflow_obs.collectors.trigger_ends import Awaited, TriggerEnds
 from tests.airflow_database import AirflowDatabase
-from tests.collectors.collected import collect
+from tests.collectors.collected import collect, collector, read
 from tests.collectors.conftest import Ago
 from tests.states import (
     a_dead_triggerer,
@@ -19,7 +22,9 @@ from tests.states import (
     beat,
     end_task,
 )
+from tests.states.cures import change_task
 from tests.states.rows import delete, update
+from tests.states.task_instances import TaskKey
 
 
 def now() -> datetime:
@@ -94,6 +99,61 @@ def test_r2_triggers_do_not_fire(airflow_db: AirflowDatabase, ago: Ago) -> None:
     cured = collect(airflow_db, "triggers")
     assert cured.one(metrics.DEFERRED_OVERDUE) == 0
     assert cured.one(metrics.DEFERRED_TIMEOUT) == ago(hours=-1).timestamp()
+
+
+def test_r2_triggers_that_end_are_counted_and_those_that_time_out_are_not(
+    airflow_db: AirflowDatabase, ago: Ago
+) -> None:
+    one = a_live_triggerer(airflow_db, "one", heartbeat=now())
+    two = a_live_triggerer(airflow_db, "two", heartbeat=now())
+    fires, defers_again, waits = (
+        a_task_instance_deferred(airflow_db, started=ago(minutes=minutes), triggerer_id=one) for minutes in (9, 8, 7)
+    )
+    late = a_task_past_its_trigger_timeout(airflow_db, started=ago(hours=2), timed_out=ago(minutes=1), triggerer_id=two)
+    nobodys = a_task_deferred_without_triggerer(airflow_db, started=ago(minutes=6))
+    triggers = collector("triggers")
+    assert read(airflow_db, triggers).all(metrics.TRIGGERS_ENDED) == {("one",): 0, ("two",): 0}
+    # A trigger's row may stay after it fired, until the triggerer's loop sweeps it up.
+    for fired in (fires, late, nobodys):
+        change_task(airflow_db, fired, state="scheduled", trigger_id=None)
+    other = a_task_instance_deferred(airflow_db, started=ago(seconds=2), triggerer_id=two)
+    change_task(airflow_db, defers_again, trigger_id=trigger_of(airflow_db, other))
+    change_task(airflow_db, other, state="removed", trigger_id=None)
+    assert read(airflow_db, triggers).all(metrics.TRIGGERS_ENDED) == {("one",): 2, ("two",): 0}
+    assert read(airflow_db, triggers).all(metrics.TRIGGERS_ENDED) == {("one",): 2, ("two",): 0}
+    change_task(airflow_db, waits, state="scheduled", trigger_id=None)
+    assert read(airflow_db, triggers).one(metrics.TRIGGERS_ENDED, "one") == 3
+
+
+def test_r2_a_trigger_that_another_triggerer_takes_over_has_not_ended(airflow_db: AirflowDatabase, ago: Ago) -> None:
+    one = a_live_triggerer(airflow_db, "one", heartbeat=now())
+    a_task_instance_deferred(airflow_db, started=ago(minutes=9), triggerer_id=one)
+    triggers = collector("triggers")
+    read(airflow_db, triggers)
+    update(airflow_db, "trigger", {"triggerer_id": a_live_triggerer(airflow_db, "two", heartbeat=now())})
+    assert read(airflow_db, triggers).all(metrics.TRIGGERS_ENDED) == {("one",): 0, ("two",): 0}
+
+
+def test_a_host_without_triggers_is_forgotten_after_a_day() -> None:
+    ends, start = TriggerEnds(), now()
+    waiting = {7: Awaited("pod-a", None), 8: Awaited("pod-b", None)}
+    assert ends.after(waiting, start) == {"pod-a": 0, "pod-b": 0}
+    later = start + timedelta(hours=20)
+    assert ends.after({8: waiting[8]}, later) == {"pod-a": 1, "pod-b": 0}
+    assert ends.after({8: waiting[8]}, later + timedelta(hours=25)) == {"pod-b": 0}
+
+
+def trigger_of(db: AirflowDatabase, key: TaskKey) -> int:
+    """The id of the trigger that this instance waits for."""
+    ti = db.tables["task_instance"]
+    with db.engine.connect() as connection:
+        return int(
+            connection.execute(
+                sa.select(ti.c.trigger_id).where(
+                    ti.c.dag_id == key.dag_id, ti.c.run_id == key.run_id, ti.c.task_id == key.task_id
+                )
+            ).scalar_one()
+        )
 
 
 def test_r2_the_trigger_is_gone(airflow_db: AirflowDatabase, ago: Ago) -> None:

@@ -73,6 +73,18 @@ def test_a_slot_that_holds_nothing_back(postgresql_db: AirflowDatabase, postgres
         assert collect(postgresql_db, "vacuum").one(metrics.DB_XMIN_AGE, "slot") == 0
 
 
+def test_a_logical_reader_that_is_gone_holds_back_the_system_s_tables_alone(new_database: NewDatabase) -> None:
+    db = new_database(POSTGRESQL_SCHEMAS[-2])
+    db.execute("SELECT pg_create_logical_replication_slot('cdc', 'pgoutput')")
+    try:
+        some_transactions(db, 20)
+        seen = collect(db, "vacuum")
+        assert (seen.one(metrics.DB_XMIN_AGE, "catalog_slot") or 0) >= 20
+        assert seen.one(metrics.DB_XMIN_AGE, "slot") == 0
+    finally:
+        db.execute("SELECT pg_drop_replication_slot('cdc')")
+
+
 def test_when_tables_were_vacuumed(postgresql_db: AirflowDatabase) -> None:
     seen = collect(postgresql_db, "vacuum")
     assert seen.one(metrics.TABLE_LAST_VACUUM, "dag_run") is None

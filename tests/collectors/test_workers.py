@@ -10,8 +10,7 @@ import pytest
 from airflow_obs.catalog import metrics
 from airflow_obs.collectors.queues import QueueNames
 from airflow_obs.collectors.workers import Workers
-from airflow_obs.policy import load
-from airflow_obs.policy.model import WorkersPolicy
+from airflow_obs.policy import WorkersPolicy, load
 from airflow_obs.sources import control
 from airflow_obs.sources.broker_url import broker_address
 from airflow_obs.sources.control import ControlSession, Worker

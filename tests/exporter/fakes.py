@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from airflow_obs.exporter.scrape import Job
 from airflow_obs.model import Reading
-from airflow_obs.policy.model import CollectorPolicy
+from airflow_obs.policy import CollectorPolicy
 
 Read = Callable[[], Sequence[Reading]]
 

@@ -66,9 +66,11 @@ def test_every_command_and_option_has_help(tmp_path: Path, command: str) -> None
     assert f"  {command}" in (every := airflow_obs(tmp_path, "--help").stdout)
     assert summary in every
     for parameter in cli.commands[command].params:
-        assert isinstance(parameter, click.Option)
-        assert parameter.help
-        assert parameter.opts[0] in done.stdout
+        if isinstance(parameter, click.Option):
+            assert parameter.help
+            assert parameter.opts[0] in done.stdout
+    if isinstance(group := cli.commands[command], click.Group):
+        assert all(one.help and name in done.stdout for name, one in group.commands.items())
 
 
 def test_version(tmp_path: Path) -> None:

@@ -6,9 +6,8 @@ import pytest
 
 from airflow_obs.errors import UsageError
 from airflow_obs.exporter.drop_in import StatsdFlags, with_flags
-from airflow_obs.policy import Deployment, load, loads
+from airflow_obs.policy import Deployment, Sources, load, loads
 from airflow_obs.policy.ingest import StatsdSource
-from airflow_obs.policy.model import Sources
 
 DATABASE = "AIRFLOW_OBS_DB_URL"
 LISTED = """\

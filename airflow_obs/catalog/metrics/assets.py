@@ -10,6 +10,7 @@ ASSETS_QUEUED = gauge(
     "update waits by itself, at most 1,000 per DAG are counted.",
     ("dag_state",),
     shows=("X3",),
+    always=True,
 )  # fmt: skip
 ASSETS_QUEUED_OLDEST = gauge(
     "assets", "asset_queue_oldest_timestamp_seconds",

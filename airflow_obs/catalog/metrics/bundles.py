@@ -23,9 +23,11 @@ DAG_VERSIONS = gauge(
     "Versions of DAGs that were made in the last 24 hours; at most 50,000 are counted.",
     since="3.0",
     shows=("G6",),
+    always=True,
 )
 DAG_VERSIONS_MAX = gauge(
     "bundles", "dag_versions_last_day_max",
     "Versions made in the last 24 hours of the DAG with most; a DAG that differs at every parse makes one each time.",
     since="3.0", shows=("G6",),
+    always=True,
 )  # fmt: skip

@@ -10,6 +10,7 @@ CLEAN_UP_RETENTION = gauge(
     "How long the policy keeps the table's rows.",
     ("table",),
     shows=("D7",),
+    always=True,
 )
 CLEAN_UP_DUE = gauge(
     "clean_up", "clean_up_due_timestamp_seconds",
@@ -23,4 +24,5 @@ CLEAN_UP_UNDATED = gauge(
     "clean` judges, so that it never deletes them; among the 1,000 oldest.",
     ("table",),
     shows=("D8",),
+    always=True,
 )  # fmt: skip

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from airflow_obs.catalog.metrics.define import gauge, info
 
-IMPORT_ERRORS = gauge("dag_processing", "import_errors", "DAG files that fail to import.", shows=("G1",), also="ingest")
+IMPORT_ERRORS = gauge(
+    "dag_processing", "import_errors", "DAG files that fail to import.", shows=("G1",), also="ingest", always=True
+)
 OLDEST_PARSE = gauge(
     "dag_processing", "dag_last_parsed_oldest_timestamp_seconds",
     "When the active DAG that was parsed longest ago was parsed.",
@@ -22,7 +24,12 @@ PARSE_DURATION = gauge(
     since="3.1", shows=("G2",), also="ingest",
 )  # fmt: skip
 DAGS = gauge(
-    "dag_processing", "dags", "DAGs by state: active, paused, stale (gone from its file).", ("state",), shows=("G4",)
+    "dag_processing",
+    "dags",
+    "DAGs by state: active, paused, stale (gone from its file).",
+    ("state",),
+    shows=("G4",),
+    always=True,
 )
 
 # -- per DAG -----------------------------------------------------------------------------------------------------------
@@ -77,4 +84,5 @@ DAG_TASK_INSTANCES = gauge(
 DAGS_LEFT_OUT = gauge(
     "dags", "dags_left_out",
     "DAGs that the policy includes, but that are beyond its dags.top and so have no series: all of them where that is 0.",
+    always=True,
 )  # fmt: skip

@@ -12,8 +12,9 @@ AIRFLOW_INFO = info(
     "database kind and version.",
     ("alembic_head", "release", "database", "database_version"), ("executor",),
     shows=("D9",),
+    always=True,
 )  # fmt: skip
-DB_SIZE = gauge("database", "db_size_bytes", "Size of the whole metadata database.", shows=("D6",))
+DB_SIZE = gauge("database", "db_size_bytes", "Size of the whole metadata database.", shows=("D6",), always=True)
 DB_CONNECTIONS = gauge(
     "database", "db_connections",
     "Client connections of the whole server; state `hidden` means that our role may not see it (grant pg_read_all_stats).",
@@ -21,19 +22,19 @@ DB_CONNECTIONS = gauge(
     shows=("D2",),
 )  # fmt: skip
 DB_CONNECTIONS_MAX = gauge(
-    "database",
-    "db_connections_max",
-    "Connections that clients may open (max_connections without the reserved ones).",
+    "database", "db_connections_max",
+    "Connections that clients may open, by whose limit it is: that of the server (max_connections without the reserved ones), of "
+    "this database, of the role that owns Airflow's tables; absent where none is set.",
+    ("limit",),
     shows=("D2",),
-)
+)  # fmt: skip
 DB_CONNECTIONS_FREE = gauge(
-    "database", "db_connections_free",
-    "Connections that Airflow may still open: the least that the server, this database and the role of Airflow's tables allow.",
+    "database", "db_connections_free", "Connections that may still be opened before that limit is reached.", ("limit",),
     shows=("D2",),
 )  # fmt: skip
 DB_CONNECTIONS_RESERVED = gauge(
     "database", "db_connections_reserved",
-    "Connections beyond db_connections_max, for superusers and members of pg_use_reserved_connections alone.",
+    "Connections beyond the server's db_connections_max, for superusers and members of pg_use_reserved_connections alone.",
     shows=("D2",),
 )  # fmt: skip
 DB_OLDEST_TRANSACTION = gauge(
@@ -46,7 +47,7 @@ DB_BLOCKED = gauge(
 )
 DB_XID_AGE = gauge(
     "database", "db_transaction_id_age",
-    "Transactions since the oldest unfrozen one; PostgreSQL stops taking writes near 2.1e9.",
+    "Transactions since the oldest unfrozen one in any database of the server; PostgreSQL stops taking writes near 2.1e9.",
     shows=("D5",),
 )  # fmt: skip
 
@@ -98,10 +99,19 @@ TABLE_READABLE = gauge(
     "tables", "db_table_readable",
     "1 if our role may read the moment that `airflow db clean` judges the table by, 0 if not: run the grants again.", ("table",),
     shows=("X5",),
+    always=True,
 )  # fmt: skip
 ARCHIVE_TABLES = gauge(
-    "tables", "db_archive_tables", "Tables that `airflow db clean` left behind (_airflow_deleted__…).", shows=("D7",)
+    "tables",
+    "db_archive_tables",
+    "Tables that `airflow db clean` left behind (_airflow_deleted__…).",
+    shows=("D7",),
+    always=True,
 )
 ARCHIVE_SIZE = gauge(
-    "tables", "db_archive_size_bytes", "Size of the tables that `airflow db clean` left behind.", shows=("D7",)
+    "tables",
+    "db_archive_size_bytes",
+    "Size of the tables that `airflow db clean` left behind.",
+    shows=("D7",),
+    always=True,
 )

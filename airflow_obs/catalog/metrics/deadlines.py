@@ -9,6 +9,7 @@ SLA_MISSES = counter(
     "SLA misses that Airflow 2 recorded since the exporter started, by the rows that the database says were inserted: those of"
     " failed transactions count, too, and a physical standby counts none.",
     until="2.11", shows=("X4",),
+    always=True,
 )  # fmt: skip
 DEADLINES_OVERDUE = gauge(
     "deadlines",
@@ -16,6 +17,7 @@ DEADLINES_OVERDUE = gauge(
     "Deadlines that have passed and that the scheduler has not handled (3.1 and later).",
     since="3.1",
     shows=("X4",),
+    always=True,
 )
 DEADLINES_OVERDUE_OLDEST = gauge(
     "deadlines",
@@ -28,6 +30,7 @@ DEADLINES_MISSED = counter(
     "deadlines", "deadlines_missed_total",
     "Deadlines that the scheduler recorded as missed since the exporter started (3.1 and later).",
     since="3.1", shows=("X4",),
+    always=True,
 )  # fmt: skip
 CALLBACKS_WAITING = gauge(
     "deadlines", "callbacks_waiting",
@@ -35,6 +38,7 @@ CALLBACKS_WAITING = gauge(
     " Of more than 10,000: up to 3.1 the oldest, from 3.2 on, where those that are done count among them, the newest.",
     ("runner", "state"),
     shows=("X4",),
+    always=True,
 )  # fmt: skip
 CALLBACKS_OLDEST = gauge(
     "deadlines", "callback_oldest_timestamp_seconds",

@@ -1,7 +1,7 @@
 """Short ways to define a metric of this toolkit: the prefix and the kind are filled in.
 
 `since`, `until` and `shows` are as in `Metric`: the first and the last Airflow that has it, and the ids of the failure modes that
-it shows. `also` is the collector that feeds it where `collector` does not.
+it shows. `also` is the collector that feeds it where `collector` does not. `always`: it has series whenever its collector succeeds.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ def gauge(
     until: str | None = None,
     shows: tuple[str, ...] = (),
     also: str | None = None,
+    always: bool = False,
 ) -> Metric:
     """A gauge fed by `collector`; `name` is without the prefix."""
     return Metric(
-        PREFIX + name, Kind.GAUGE, text, collector, labels, optional, since=since, until=until, shows=shows, also=also
-    )
+        PREFIX + name, Kind.GAUGE, text, collector, labels, optional,
+        since=since, until=until, shows=shows, also=also, always=always,
+    )  # fmt: skip
 
 
 def counter(
@@ -38,11 +40,13 @@ def counter(
     until: str | None = None,
     shows: tuple[str, ...] = (),
     also: str | None = None,
+    always: bool = False,
 ) -> Metric:
     """A counter fed by `collector`; `name` is without the prefix, and ends in _total."""
     return Metric(
-        PREFIX + name, Kind.COUNTER, text, collector, labels, optional, since=since, until=until, shows=shows, also=also
-    )
+        PREFIX + name, Kind.COUNTER, text, collector, labels, optional,
+        since=since, until=until, shows=shows, also=also, always=always,
+    )  # fmt: skip
 
 
 def info(
@@ -56,11 +60,13 @@ def info(
     until: str | None = None,
     shows: tuple[str, ...] = (),
     also: str | None = None,
+    always: bool = False,
 ) -> Metric:
     """A metric whose labels are the news and whose value is 1; `name` is without the prefix, and ends in _info."""
     return Metric(
-        PREFIX + name, Kind.INFO, text, collector, labels, optional, since=since, until=until, shows=shows, also=also
-    )
+        PREFIX + name, Kind.INFO, text, collector, labels, optional,
+        since=since, until=until, shows=shows, also=also, always=always,
+    )  # fmt: skip
 
 
 def histogram(

@@ -36,14 +36,17 @@ RUN_START_DELAY = histogram(
     START_DELAY_BUCKETS, ("run_type",), shows=("S2", "S5"),
 )  # fmt: skip
 OUTCOMES_AWAITED = gauge(
-    "outcomes", "outcomes_awaited", "Task instances and dag runs that the exporter remembers to count their outcome.", ("kind",)
+    "outcomes", "outcomes_awaited", "Task instances and dag runs that the exporter remembers to count their outcome.", ("kind",),
+    always=True,
 )  # fmt: skip
 OUTCOMES_UNKNOWN = counter(
     "outcomes", "outcomes_unknown_total",
     "Task instances and dag runs that were deleted before their outcome was seen; the tasks of a run set aside are not among them.",
     ("kind",),
+    always=True,
 )  # fmt: skip
 RUNS_SET_ASIDE = counter(
     "outcomes", "outcomes_dag_runs_set_aside_total",
     "Dag runs too large for max_followed: their tasks are counted when the run ends, without retries.",
+    always=True,
 )  # fmt: skip

@@ -21,6 +21,7 @@ JOBS_ALIVE = gauge(
     "Jobs that are running with a heartbeat younger than alive_within.",
     ("job_type",),
     shows=("S1", "G3", "R1"),
+    always=True,
 )
 JOB_CLOCK_AHEAD = gauge(
     "jobs", "job_clock_ahead_seconds",
@@ -41,6 +42,11 @@ TASK_INSTANCES_OLDEST = gauge(
     "task_instances", "task_instances_oldest_timestamp_seconds",
     "Since when the instance that is longest in this state (queued, scheduled or running) has been in it.", ("state", "queue"),
     shows=("T1", "S5"),
+)  # fmt: skip
+TASK_INSTANCES_STARTED = gauge(
+    "task_instances", "task_instances_newest_start_timestamp_seconds",
+    "When the one that started last began, among those that run.",
+    shows=("T1",),
 )  # fmt: skip
 CELERY_TASK_INSTANCES = gauge(
     "task_instances", "celery_task_instances",
@@ -68,16 +74,25 @@ NEXT_RUN_DUE = gauge(
     "Earliest moment at which the scheduler should create a run of an active, unpaused DAG; in the past when it is behind.",
     shows=("S2",),
 )  # fmt: skip
+NEXT_RUN_LEFT = gauge(
+    "dag_runs", "dag_next_run_left_timestamp_seconds",
+    "Since when one and the same run that is due has been left uncreated, of the DAG that waits longest: a DAG that catches up is "
+    "overdue by its date, but not left.",
+    shows=("S2",),
+)  # fmt: skip
 DAGS_OVERDUE = gauge(
     "dag_runs",
     "dags_overdue",
     "Active, unpaused DAGs whose next run should have been created more than overdue_after ago.",
     shows=("S2",),
+    always=True,
 )
 
 # -- pools -------------------------------------------------------------------------------------------------------------
 
-POOL_SLOTS = gauge("pools", "pool_slots", "Size of the pool; +Inf when it is unlimited.", ("pool",), shows=("P1",))
+POOL_SLOTS = gauge(
+    "pools", "pool_slots", "Size of the pool; +Inf when it is unlimited.", ("pool",), shows=("P1",), always=True
+)
 POOL_OPEN = gauge(
     "pools",
     "pool_open_slots",
@@ -85,16 +100,28 @@ POOL_OPEN = gauge(
     ("pool",),
     shows=("P1",),
     also="ingest",
+    always=True,
 )
 POOL_USED = gauge(
     "pools", "pool_used_slots",
     "Slots that count against the pool: running and queued, and deferred where the pool includes them.", ("pool",),
     shows=("P1",),
+    always=True,
 )  # fmt: skip
-POOL_RUNNING = gauge("pools", "pool_running_slots", "Slots of running task instances.", ("pool",), also="ingest")
-POOL_QUEUED = gauge("pools", "pool_queued_slots", "Slots of queued task instances.", ("pool",), also="ingest")
+POOL_RUNNING = gauge(
+    "pools", "pool_running_slots", "Slots of running task instances.", ("pool",), also="ingest", always=True
+)
+POOL_QUEUED = gauge(
+    "pools", "pool_queued_slots", "Slots of queued task instances.", ("pool",), also="ingest", always=True
+)
 POOL_DEFERRED = gauge(
-    "pools", "pool_deferred_slots", "Slots of deferred task instances.", ("pool",), shows=("P2",), also="ingest"
+    "pools",
+    "pool_deferred_slots",
+    "Slots of deferred task instances.",
+    ("pool",),
+    shows=("P2",),
+    also="ingest",
+    always=True,
 )
 POOL_SCHEDULED = gauge(
     "pools",
@@ -103,4 +130,5 @@ POOL_SCHEDULED = gauge(
     ("pool",),
     shows=("P1", "S5"),
     also="ingest",
+    always=True,
 )

@@ -13,7 +13,7 @@ DB_LOCKS = gauge(
 )  # fmt: skip
 DB_LOCK_WAIT_OLDEST = gauge(
     "locks", "db_lock_wait_oldest_timestamp_seconds",
-    "Since when the session of this database that waits longest for a lock has been waiting; absent when none waits.",
+    "Since when the session of this database has waited that waits longest for a table, row or transaction; absent if none does.",
     shows=("D3", "D9"),
 )  # fmt: skip
 DB_BLOCKING = gauge(
@@ -39,7 +39,7 @@ DB_LOCK_CHAIN = gauge(
 DB_XMIN_AGE = gauge(
     "vacuum", "db_xmin_age",
     "Transactions since the oldest one whose dead rows vacuum must keep, by who holds it back: session, replica, slot, prepared; "
-    "0 when none does, absent when our role may not see.",
+    "catalog_slot holds back the system's tables alone. 0 when none does, absent when our role may not see.",
     ("holder",),
     shows=("D4", "D5"),
 )  # fmt: skip

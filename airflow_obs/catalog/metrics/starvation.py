@@ -9,6 +9,7 @@ SCHEDULED = gauge(
     "Scheduled task instances by what holds them: the DAG is paused, the run is not running, the DAG (from 3.0 its run) is at "
     "max_active_tasks, the pool has no slot, or nothing that the database shows (executor full, task limits, scheduler behind).",
     ("held_by",), shows=("S5", "P1", "P2"),
+    always=True,
 )  # fmt: skip
 SCHEDULED_OLDEST = gauge(
     "starvation", "scheduled_task_instances_oldest_timestamp_seconds", "Since when the first of them has been scheduled.",
@@ -19,6 +20,7 @@ QUEUED_RUNS = gauge(
     "Queued dag runs by what holds them: the DAG (or backfill) is paused, it is gone from its file, the run is not due yet, "
     "max_active_runs are running, or nothing that the database shows (scheduler behind).",
     ("held_by",), shows=("P3", "S2"),
+    always=True,
 )  # fmt: skip
 QUEUED_RUNS_OLDEST = gauge(
     "starvation", "queued_dag_runs_oldest_timestamp_seconds", "When the first of them was queued.", ("held_by",),
@@ -27,4 +29,5 @@ QUEUED_RUNS_OLDEST = gauge(
 DAGS_AT_LIMIT = gauge(
     "starvation", "dags_at_limit", "DAGs that have work waiting because they are at this limit of theirs.", ("limit",),
     shows=("S5", "P3"),
+    always=True,
 )  # fmt: skip

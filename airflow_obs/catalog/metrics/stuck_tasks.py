@@ -7,6 +7,7 @@ from airflow_obs.catalog.metrics.define import gauge
 GHOSTS = gauge(
     "stuck_tasks", "ghost_task_instances", "Unfinished task instances of dag runs that are finished: nobody will move them.",
     ("state",), shows=("T3",),
+    always=True,
 )  # fmt: skip
 GHOSTS_OLDEST = gauge(
     "stuck_tasks", "ghost_task_instances_oldest_timestamp_seconds", "When the first of the ghosts' dag runs ended.",
@@ -16,6 +17,7 @@ ORPHANS = gauge(
     "stuck_tasks", "orphaned_task_instances",
     "Queued and running task instances whose scheduler is gone or never was; a live one should adopt them within minutes.",
     ("state",), shows=("T3",),
+    always=True,
 )  # fmt: skip
 ORPHANS_OLDEST = gauge(
     "stuck_tasks", "orphaned_task_instances_oldest_timestamp_seconds",
@@ -25,6 +27,7 @@ HEARTBEATS_OVERDUE = gauge(
     "stuck_tasks", "task_heartbeats_overdue",
     "Running task instances whose newest heartbeat is older than heartbeat_overdue_after; Airflow fails them after 5 minutes.",
     shows=("T4",),
+    always=True,
 )  # fmt: skip
 HEARTBEAT_OLDEST = gauge(
     "stuck_tasks", "task_heartbeat_oldest_timestamp_seconds",
@@ -34,8 +37,11 @@ HEARTBEAT_OLDEST = gauge(
 PAUSED_TASKS = gauge(
     "stuck_tasks", "paused_task_instances", "Unfinished task instances of paused DAGs; no more of them will be queued.",
     ("state",), shows=("S5",),
+    always=True,
 )  # fmt: skip
-PAUSED_RUNS = gauge("stuck_tasks", "paused_dag_runs", "Unfinished dag runs of paused DAGs.", ("state",), shows=("P3",))
+PAUSED_RUNS = gauge(
+    "stuck_tasks", "paused_dag_runs", "Unfinished dag runs of paused DAGs.", ("state",), shows=("P3",), always=True
+)
 PAUSED_RUNS_OLDEST = gauge(
     "stuck_tasks",
     "paused_dag_runs_oldest_timestamp_seconds",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_obs.catalog.metrics.define import gauge
+from airflow_obs.catalog.metrics.define import counter, gauge
 
 TRIGGERS = gauge(
     "triggers", "triggers",
@@ -14,10 +14,16 @@ TRIGGERS_OLDEST = gauge(
     "When the oldest trigger that a deferred task instance waits for was made, by host.", ("hostname",),
     shows=("R2",),
 )  # fmt: skip
+TRIGGERS_ENDED = counter(
+    "triggers", "triggers_ended_total",
+    "Triggers of deferred task instances that were on this host and ended before their timeout, as one read after another shows.",
+    ("hostname",), shows=("R2",),
+)  # fmt: skip
 TRIGGERS_STRANDED = gauge(
     "triggers", "triggers_stranded",
     "Triggers that nobody runs: not assigned to a triggerer, or to one that is dead.", ("reason",),
     shows=("R1", "R3"),
+    always=True,
 )  # fmt: skip
 TRIGGERS_STRANDED_OLDEST = gauge(
     "triggers", "triggers_stranded_oldest_timestamp_seconds", "When the oldest of them was made.", ("reason",),
@@ -27,6 +33,7 @@ DEFERRED_OVERDUE = gauge(
     "triggers", "deferred_task_instances_overdue",
     "Deferred task instances whose trigger_timeout passed longer ago than overdue_after; the scheduler should have failed them.",
     shows=("R2",),
+    always=True,
 )  # fmt: skip
 DEFERRED_TIMEOUT = gauge(
     "triggers", "deferred_task_instances_timeout_timestamp_seconds",
@@ -36,4 +43,5 @@ DEFERRED_TIMEOUT = gauge(
 DEFERRED_LOST = gauge(
     "triggers", "deferred_task_instances_without_trigger", "Deferred task instances that no trigger will ever wake.",
     shows=("R2",),
+    always=True,
 )  # fmt: skip

@@ -16,10 +16,9 @@ from airflow_obs.exporter.ingest.statsd.mapper import Mapper
 from airflow_obs.exporter.ingest.statsd.relay import Relay
 from airflow_obs.exporter.ingest.store import Store
 from airflow_obs.model import Reading
-from airflow_obs.policy import addresses
+from airflow_obs.policy import IngestPolicy, Sources, addresses
 from airflow_obs.policy.dags import DagsPolicy
 from airflow_obs.policy.ingest import OtlpSource, StatsdSource
-from airflow_obs.policy.model import IngestPolicy, Sources
 
 log = logging.getLogger(__name__)
 
