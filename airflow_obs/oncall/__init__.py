@@ -1,0 +1,1 @@
+"""The room for who is on call: alert in, answer out."""
