@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 _UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
@@ -13,6 +14,7 @@ PATTERN = "(?=.)" + "".join(rf"(?:[0-9]{{1,9}}{unit})?" for unit in _UNITS)
 _WHOLE = re.compile("(?=.)" + "".join(rf"(?:([0-9]{{1,9}}){unit})?" for unit in _UNITS))
 
 
+@functools.lru_cache(1024)
 def parse(text: str) -> float:
     """Seconds that `text` says; raises ValueError when it is not a duration."""
     if not (match := _WHOLE.fullmatch(text)):

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
+from collections.abc import Mapping as KeyedBy
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from airflow_obs.errors import Problem
+from airflow_obs.errors import Problem, meant
 from airflow_obs.policy.tree import Mapping, Node, Place, Scalar, Sequence, shown
 
 Path = tuple[str | int, ...]
 Model = type[BaseModel]
 
 
-def fields_of(model: Model) -> dict[str, FieldInfo]:
-    """The model's fields by the key that stands in YAML."""
-    return {info.alias or name: info for name, info in model.model_fields.items()}
+_LISTED = 20
+"""Most keys that a message lists."""
+
+
+def fields_of(model: Model) -> KeyedBy[str, FieldInfo]:
+    """The model's fields by the key that stands in YAML; a model that makes them when they are asked for says so by `fields`."""
+    made: KeyedBy[str, FieldInfo] | None = getattr(model, "fields", None)
+    return made if made is not None else {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def model_in(annotation: Any) -> Model | None:
@@ -33,7 +38,7 @@ def plain(node: Node, model: Model | None) -> Any:
     """The tree as dicts, tuples and scalars.
 
     Where the model holds a mapping, a key without a value counts as not given; where it may also hold None
-    (`database:`), it is an empty mapping, so that a source can be listed by its name alone.
+    (`database:`), it is an empty mapping, so that a source can be listed by its name alone, unless something in it is required.
     """
     if isinstance(node, Scalar):
         return node.value
@@ -49,7 +54,7 @@ def plain(node: Node, model: Model | None) -> Any:
         elif get_origin(annotation) is tuple:
             values[key] = None
         elif annotation is not inner:
-            values[key] = {}
+            values[key] = None if any(info.is_required() for info in fields_of(inner).values()) else {}
     return values
 
 
@@ -61,6 +66,24 @@ def problems(error: ValidationError, root: Mapping, model: Model, site: str) -> 
         candidates = [*((*path[:-1], *at) for at in more), path]
         blamed = next((at for at in candidates if _place(root, at).file == site), path)
         yield _place(root, blamed, is_key=detail["type"] == "extra_forbidden").problem(_worded(detail, blamed, model))
+
+
+def problem(root: Mapping, path: Path, text: str) -> Problem:
+    """`text` of the value at `path`, at its place."""
+    return _place(root, path).problem(_dotted(path) + text)
+
+
+def is_written(root: Mapping, path: Path) -> bool:
+    """Whether somebody wrote a value at `path`."""
+    node: Node | None = root
+    for part in path:
+        if isinstance(node, Mapping) and isinstance(part, str):
+            node = node.entries[part][1] if part in node.entries else None
+        elif isinstance(node, Sequence) and isinstance(part, int):
+            node = node.items[part] if part < len(node.items) else None
+        else:
+            return False
+    return node is not None and not (isinstance(node, Scalar) and node.value is None)
 
 
 def _place(root: Mapping, path: Path, *, is_key: bool = False) -> Place:
@@ -114,8 +137,10 @@ def _unknown(key: str, model: Model) -> str:
     keys, where = _elsewhere(model)
     if key in keys:
         return f"`{key}` does not belong here: {where}"
-    near = difflib.get_close_matches(key, known, 1)
+    near = meant(key, known)
     unknown = f"unknown key {shown(key)}".strip()
     if near:
-        return f"{unknown}: did you mean `{near[0]}`?"
+        return f"{unknown}: did you mean `{near}`?"
+    if len(known) > _LISTED:
+        return f"{unknown}: {len(known)} are known here, such as {known[0]}"
     return f"{unknown}: known here {'is' if len(known) == 1 else 'are'} {', '.join(known)}"

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationInfo
-from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, ValidationError, core_schema
 
+from airflow_obs.errors import meant
 from airflow_obs.policy import addresses, durations
 
 _ONE_OF = re.compile(r"\[!?+(\]?+[^\]]*)\]")
@@ -21,8 +22,8 @@ _ONE_OF = re.compile(r"\[!?+(\]?+[^\]]*)\]")
 class FromFile:
     """Validation context of values read from one file; made in Python, a duration may be a number of seconds."""
 
-    names: set[str] = field(default_factory=set)
-    """The deployments read so far."""
+    names: dict[str, str] = field(default_factory=dict)
+    """The deployments read so far, by their names without regard to case."""
 
 
 def refused(text: str, *at: tuple[str | int, ...]) -> PydanticCustomError:
@@ -31,6 +32,13 @@ def refused(text: str, *at: tuple[str | int, ...]) -> PydanticCustomError:
     `at` names where else the blame may lie, as paths from the parent of the value: the first that the site wrote is it.
     """
     return PydanticCustomError("refused", text, {"at": at} if at else None)
+
+
+def all_refused(wrong: Iterable[tuple[tuple[str | int, ...], str]]) -> ValidationError:
+    """Several such errors at once, each at a path below the value that the validator looks at."""
+    return ValidationError.from_exception_data(
+        "policy", [InitErrorDetails(type=refused(text), loc=path, input=None) for path, text in wrong]
+    )
 
 
 @dataclass(frozen=True)
@@ -131,8 +139,8 @@ class Text:
             kind = "true or false" if isinstance(value, bool) else "a number"
             raise refused(f"YAML reads this as {kind}: put it in quotes; must be {self.what}")
         if not isinstance(value, str) or not re.fullmatch(self._whole(), value):
-            near = difflib.get_close_matches(value, self.words, 1) if isinstance(value, str) else []
-            raise refused(f"must be {self.what}" + (f"; did you mean {near[0]}?" if near else ""))
+            near = meant(value, self.words) if isinstance(value, str) else None
+            raise refused(f"must be {self.what}" + (f"; did you mean {near}?" if near else ""))
         return value
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from airflow_obs.errors import PolicyError, Problem
-from airflow_obs.policy import explain, tree
+from airflow_obs.policy import explain, references, tree
 from airflow_obs.policy.knobs import FromFile
 from airflow_obs.policy.model import Policy
 
@@ -61,14 +61,29 @@ def loads(text: str, file: str) -> Policy:
     site, found = tree.compose(text, file)
     if site is None:
         raise PolicyError(found)
-    merged = tree.overlay(_default(), site)
+    return _checked(tree.overlay(_default(), site), file, found)
+
+
+def _checked(merged: tree.Mapping, file: str, found: list[Problem]) -> Policy:
+    """The policy in a merged tree in which these problems were found already. Raises PolicyError."""
+    values = explain.plain(merged, Policy)
+    at_odds = [explain.problem(merged, path, text) for path, text in references.wrong(values)]
     try:
-        policy = Policy.model_validate(explain.plain(merged, Policy), context=FromFile())
+        policy = Policy.model_validate(values, context=FromFile())
     except ValidationError as error:
-        raise PolicyError([*found, *explain.problems(error, merged, Policy, file)]) from None
-    if found:
-        raise PolicyError(found)
+        raise PolicyError([*found, *at_odds, *explain.problems(error, merged, Policy, file)]) from None
+    if found or at_odds:
+        raise PolicyError([*found, *at_odds])
     return policy
+
+
+def merged(path: Path | None = None) -> tree.Mapping:
+    """The tree of a sound policy over the default one: each value with the place at which it was written. Raises PolicyError."""
+    text, file = ("", DEFAULT_FILE) if path is None else (read(path, "policy"), str(path))
+    site, found = tree.compose(text, file)
+    if site is None or found:
+        raise PolicyError(found)
+    return tree.overlay(_default(), site)
 
 
 def default_values() -> dict[str, Any]:

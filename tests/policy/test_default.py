@@ -6,27 +6,36 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from airflow_obs.catalog import metrics
-from airflow_obs.policy import Deployment, Policy, default_text, json_schema, load, loads
+from airflow_obs.catalog.alerts import ALL
+from airflow_obs.policy import Deployment, KubernetesSource, Policy, default_text, json_schema, load, loads, settings
+from airflow_obs.policy.alerts import AlertPolicy, AlertsPolicy
+from airflow_obs.policy.default_alerts import with_alerts
 from airflow_obs.policy.explain import fields_of, model_in
 from airflow_obs.policy.ingest import OtlpSource, StatsdSource
+from airflow_obs.policy.silences import TimeRange
+from airflow_obs.policy.teams import Overrides
 
-KNOB = re.compile(r"^( *)# ( *)([a-z_]+:(?: .*)?)$", re.MULTILINE)
+KNOB = re.compile(r"^( *)# ( *)((?:- )?(?:[a-z_0-9]+|Airflow\w+):(?: .*)?)$", re.MULTILINE)
+IN_KUBERNETES = ("namespace: null", "namespace: airflow")
+"""What a deployment must say before it may list kubernetes."""
 
 
 def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     yield model
-    for field in model.model_fields.values():
+    for field in () if model is AlertsPolicy else model.model_fields.values():
         if inner := model_in(field.annotation):
             yield from models(inner)
 
 
-FIELDS = [(model, key) for model in dict.fromkeys(models(Policy)) for key in fields_of(model)]
+MODELS = [model for model in dict.fromkeys(models(Policy)) if model is not AlertsPolicy]
+FIELDS = [(model, key) for model in MODELS for key in fields_of(model)]
 
 
 def test_values() -> None:
@@ -57,16 +66,29 @@ def test_a_copy_of_the_default_is_the_default(tmp_path: Path) -> None:
 
 
 def test_what_is_commented_out_stands_at_its_default() -> None:
-    uncommented = KNOB.sub(r"\1\2\3", default_text())
+    uncommented = KNOB.sub(r"\1\2\3", with_alerts(default_text()))
     assert uncommented != default_text()
-    assert loads(uncommented, "site.yaml") == load()
+    said, unsaid = loads(uncommented, "site.yaml"), load()
+    assert said.model_copy(update={"alerts": unsaid.alerts}) == unsaid
+    for alert in ALL:
+        assert said.alerts.of(alert.name)
+        assert settings(said, said.deployment(), alert) == settings(unsaid, unsaid.deployment(), alert)
 
 
 def test_what_is_commented_out_twice_is_not_there_unless_listed_and_stands_at_its_default_then() -> None:
-    [unlisted] = load().deployments
-    assert (unlisted.sources.statsd, unlisted.sources.otlp) == (None, None)
-    [listed] = loads(KNOB.sub(r"\1\2\3", default_text().replace("## ", "# ")), "site.yaml").deployments
-    assert (listed.sources.statsd, listed.sources.otlp) == (StatsdSource(), OtlpSource())
+    unlisted = load()
+    assert (unlisted.receivers, unlisted.teams, unlisted.silences, unlisted.slos) == ((), (), (), ())
+    sources = unlisted.deployment().sources
+    assert (sources.statsd, sources.otlp, sources.kubernetes) == (None, None, None)
+    text = default_text().replace("## ", "# ").replace(*IN_KUBERNETES)
+    listed = loads(KNOB.sub(r"\1\2\3", text), "site.yaml")
+    sources = listed.deployment().sources
+    assert (sources.statsd, sources.otlp, sources.kubernetes) == (StatsdSource(), OtlpSource(), KubernetesSource())
+    [receiver], [team], [silence], [slo] = listed.receivers, listed.teams, listed.silences, listed.slos
+    assert (team.receiver, team.receivers) == (receiver.name, Overrides())
+    assert all(kind for _, kind in receiver)
+    assert silence.times == (TimeRange(start_time="09:00", end_time="17:00"),)
+    assert (slo.objective, slo.window, slo.threshold) == (Decimal("0.995"), 30 * 86_400, 60)
 
 
 @pytest.mark.parametrize(("model", "key"), FIELDS, ids=[f"{model.__name__}.{key}" for model, key in FIELDS])
@@ -76,6 +98,17 @@ def test_every_knob_is_shown_and_described_in_the_same_words(model: type[BaseMod
     description = fields_of(model)[key].description
     assert description
     assert f"# {description}\n" in text
+
+
+def test_the_alerts_stand_there_with_what_they_declare() -> None:
+    """If this fails, run `make gen` and commit what it writes."""
+    assert with_alerts(default_text()) == default_text()
+
+
+def test_what_every_alert_has_is_described_in_the_same_words() -> None:
+    text = default_text()
+    for key, info in fields_of(AlertPolicy).items():
+        assert re.search(rf"^  #   {key} +{re.escape(info.description or '?')}$", text, re.MULTILINE)
 
 
 def test_every_collector_that_feeds_metrics_has_its_knobs() -> None:

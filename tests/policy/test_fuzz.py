@@ -8,24 +8,43 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
+from airflow_obs.catalog.alerts import ALL, BY_NAME
 from airflow_obs.errors import PolicyError
 from airflow_obs.policy import Policy, default_text, load, loads
+from airflow_obs.policy import settings as settings_of
+from airflow_obs.policy.alerts import AlertPolicy
+from airflow_obs.policy.effective import effective
 from airflow_obs.policy.explain import fields_of
+from airflow_obs.policy.loader import merged
+from airflow_obs.policy.output import Output
+from airflow_obs.policy.receivers import Alertmanager, Receiver, Slack, Webhook
+from airflow_obs.policy.silences import Silence
+from airflow_obs.policy.slos import Slo
+from airflow_obs.policy.teams import Team
 
 settings.register_profile(
     "policy", max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
 bounded = settings(settings.get_profile("policy"))
 
+DEFAULT = merged()
+SECTIONS = ["alerts", "teams", "receivers", "alertmanager", "silences", "slos", "dashboards", "output"]
 KEYS = st.sampled_from([
     "deployments", "collectors", "jobs", "pools", "tables", "health", "database", "name", "airflow", "replicas", "schema",
     "scheduler", "sources", "url", "version", "executor", "chart", "namespace", "enabled", "interval", "timeout",
     "max_series", "forget", "alive_within", "overdue_after",
+    *SECTIONS, "kubernetes", "team", "receiver", "slack", "webhook", "msteams", "api_url", "url_file", "channel", "email", "to",
+    "threshold", "for", "severity", "shadow", "kind", "objective", "window", "deadline", "dag_id", "weekdays", "times",
+    "start_time", "end_time", "months", "days_of_month", "location", "labels",
+    "formats", "rule_labels", "runbook_url", "owners", "dag_prefixes",
+    "AirflowSchedulerDown", "AirflowSchedulesOverdue",
 ])  # fmt: skip
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
     st.sampled_from(["30s", "2h", "500ms", "auto", "official", "http://h:1", "http://[", "https://u:p@h", "a", "1.18"]),
+    st.sampled_from(["99.5%", "50GiB", "critical", "monday:friday", "-1:1", "09:00", "24:00", "Europe/Paris", "../x"]),
 )  # fmt: skip
 TREES = st.recursive(
     VALUES,
@@ -70,9 +89,32 @@ def test_any_structure(tree: Any) -> None:
 
 
 @bounded
-@given(st.dictionaries(st.sampled_from(["deployments", "collectors"]), TREES, max_size=2))
+@given(st.dictionaries(st.sampled_from(["deployments", "collectors", *SECTIONS]), TREES, max_size=3))
 def test_any_structure_under_known_keys(tree: dict[str, Any]) -> None:
     outcome(json.dumps(tree, ensure_ascii=False).encode("utf-8", "replace").decode())
+
+
+def items(model: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
+    """Mappings of a model's own keys, so that what checks several of them at once is reached."""
+    return st.dictionaries(st.sampled_from(sorted(fields_of(model))), VALUES | st.lists(VALUES, max_size=2), max_size=8)
+
+
+@bounded
+@given(st.fixed_dictionaries({}, optional={
+    "alerts": st.dictionaries(
+        st.sampled_from(sorted(BY_NAME)[:5]), items(AlertPolicy) | st.dictionaries(KEYS, VALUES, max_size=4), max_size=3
+    ),
+    "receivers": st.lists(
+        st.dictionaries(st.sampled_from(sorted(fields_of(Receiver))), items(Slack) | items(Webhook) | VALUES), max_size=3
+    ),
+    "teams": st.lists(items(Team), max_size=3), "silences": st.lists(items(Silence), max_size=3),
+    "slos": st.lists(items(Slo), max_size=3), "output": items(Output), "alertmanager": items(Alertmanager),
+}))  # fmt: skip
+def test_any_values_under_the_keys_of_alerts_and_those_who_are_told(tree: dict[str, Any]) -> None:
+    result = outcome(json.dumps(tree, ensure_ascii=False).encode("utf-8", "replace").decode())
+    if isinstance(result, Policy):
+        assert all(settings_of(result, result.deployments[0], alert) for alert in ALL[:5])
+        assert list(effective(result, DEFAULT))
 
 
 @bounded
@@ -109,6 +151,15 @@ PLACES = [
     "%TAG !{s}! {s}\n---\na: 1",
     "collectors: \"\\x{s}\"", "collectors: 'a' {s}", "collectors: |{s}\n", "%{s} 1\n--- 1",
     "collectors: {{'password:{s}': 1, 'password:{s}': 2}}",
+    "receivers: [{{name: a, slack: {{api_url: 'https://h/{s}', channel: '#a'}}}}]",
+    "receivers: [{{name: a, slack: 'https://h/{s}'}}]",
+    "receivers: [{{name: a, slack: {{api_url_file: 'https://h/{s}', channel: b}}}}]",
+    "receivers: [{{name: a, pagerduty: {{routing_key: {s}}}}}]", "receivers: [{{name: a, pagerduty: {{routing_key_file: {s}}}}}]",
+    "receivers: [{{name: a, pagerduty: {{routing_key_secret: {s}}}}}]",
+    "receivers: [{{name: a, email: {{to: ['a@b'], auth_password: {s}}}}}]",
+    "receivers: [{{name: a, webhook: {{url: 'https://h/?token={s}'}}}}]", "receivers: [{{name: a, webhook: {{url: 'https://u:{s}@h/'}}}}]",
+    "teams: [{{name: a, receiver: {s}}}]", "output: {{labels: {{a: '{{{{{s}}}}}'}}}}", "output: {{runbook_url: 'https://u:{s}@h/{{alert}}'}}",
+    "dashboards: {{grafana_url: 'https://u:{s}@h/'}}", "slos: [{{name: a, kind: {s}, objective: {s}, deadline: {s}}}]",
 ]  # fmt: skip
 
 

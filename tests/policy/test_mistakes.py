@@ -23,6 +23,32 @@ BROKER_SECRETS = (
 )
 
 MISTAKES = {
+    "names that differ only in case": (
+        "deployments:\n- name: Prod\n- name: prod",
+        (
+            "3:9: deployments[1].name: an earlier deployment is called Prod as well, but for the case of letters, "
+            "by which not all tell files apart: give each its own name"
+        ),
+    ),
+    "no format": (
+        "output: {formats: []}",
+        "1:19: output.formats: nothing would be written: name at least one, or remove the key",
+    ),
+    "window in which a page is due while the budget is kept": (
+        "slos: [{name: a, kind: dag_success, objective: 99%, window: 49h}]",
+        "1:61: slos[0].window: out of bounds: must be from 7d to 90d",
+    ),
+    "range of days that are no days": (
+        "silences: [{name: a, weekdays: [monday:fridy]}]",
+        (
+            "1:33: silences[0].weekdays[0]: must be a day such as saturday, or a range such as monday:friday; "
+            "the week begins on sunday; did you mean monday:friday?"
+        ),
+    ),
+    "alert that is like the others in nothing but how all begin": (
+        "silences: [{name: a, weekdays: [monday], alerts: [AirflowDeadMansSwitch]}]",
+        "1:51: silences[0].alerts[0]: there is no alert of that name: `airflow-obs policy explain alerts` lists them",
+    ),
     "misspelt section": (
         "colectors: {}",
         "1:1: unknown key `colectors`: did you mean `collectors`?",
@@ -33,7 +59,7 @@ MISTAKES = {
     ),
     "key that is nowhere near": (
         "deployments:\n- colour: red",
-        "2:3: deployments[0]: unknown key `colour`: known here are airflow, name, replicas, sources",
+        "2:3: deployments[0]: unknown key `colour`: known here are airflow, alerts, name, replicas, sources, team",
     ),
     "number without a unit": (
         "collectors:\n  tables: {interval: 30}",
@@ -92,7 +118,7 @@ MISTAKES = {
         "deployments:\n- sources: {}",
         (
             "2:12: deployments[0].sources: no source is listed, so nothing could be read: "
-            "list database, health, broker, statsd or otlp, or several of them"
+            "list database, health, broker, statsd, otlp or kubernetes, or several of them"
         ),
     ),
     "StatsD from nowhere": (
@@ -165,11 +191,11 @@ MISTAKES = {
     ),
     "names instead of mappings": (
         "deployments: [prod]",
-        "1:15: deployments[0]: write a mapping of name, airflow, replicas, sources",
+        "1:15: deployments[0]: write a mapping of name, airflow, replicas, sources, team, alerts",
     ),
     "names of sources": (
         "deployments:\n- sources: [database]",
-        "2:12: deployments[0].sources: write a mapping of database, health, broker, statsd, otlp",
+        "2:12: deployments[0].sources: write a mapping of database, health, broker, statsd, otlp, kubernetes",
     ),
     "password in the health URL": (
         "deployments: [{sources: {health: {url: 'http://u:hunter22@h:8080'}}}]",
@@ -333,6 +359,6 @@ def test_escapes_beyond_unicode(complaints: Complaints) -> None:
         "site.yaml:1:1: not valid YAML: what follows here cannot be read"
     ]
     with pytest.raises(
-        PolicyError, match=r"1:1: unknown key: known here are collectors, dags, deployments, retention$"
+        PolicyError, match=r"1:1: unknown key: known here are alertmanager, .*, retention, silences, slos, teams$"
     ):
         loads('"\\ud800": 1', "site.yaml")
