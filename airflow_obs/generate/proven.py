@@ -1,0 +1,124 @@
+"""What the deployments of a policy have, decided once for each kind of them, and proved to work."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from airflow_obs.catalog.alerts.alert import Alert
+from airflow_obs.errors import PolicyError, Problem
+from airflow_obs.generate.kinds import Names, kind, named, names
+from airflow_obs.generate.lint.check import Terms, findings
+from airflow_obs.generate.lint.finding import Finding, Placed
+from airflow_obs.generate.rule import Emitted
+from airflow_obs.generate.scopes import Withheld, decided
+from airflow_obs.policy import Deployment, Policy, tree
+from airflow_obs.policy.alerts import looks_back
+from airflow_obs.policy.explain import Path as At
+from airflow_obs.policy.explain import is_written, problem
+from airflow_obs.policy.loader import merged
+from airflow_obs.promql import span
+
+ABSENCE = "absence"
+"""The subject whose alerts say that the series of others are gone."""
+
+
+@dataclass
+class Kind:
+    """What is decided once for deployments that differ in nothing but names: `like` one of them, with stand-ins for its names.
+
+    `of` are its alerts by subject, `new` the subjects in which it is like no kind before it. `first` are the names of the first
+    deployment of this kind, `members` the places of all of them among the policy's.
+    """
+
+    like: Deployment
+    first: Names
+    decided: Sequence[Emitted | Withheld]
+    of: Mapping[str, Sequence[Emitted]]
+    new: Sequence[str]
+    members: list[int]
+
+
+def proven(policy: Policy, site: Path | None) -> list[Kind]:
+    """The kinds of the policy's deployments, each sound; `site` is the file of the policy, None for the default one.
+
+    Raises PolicyError with everything in it with which an alert could not work.
+    """
+    kinds: dict[str, Kind] = {}
+    known: set[Hashable] = set()
+    for place, deployment in enumerate(policy.deployments):
+        like = kind(policy, deployment)
+        if (key := repr(like)) not in kinds:
+            every = decided(policy, like)
+            of = by_subject([one for one in every if isinstance(one, Emitted)])
+            new = [subject for subject in of if _sameness(of, subject) not in known]
+            known |= {_sameness(of, subject) for subject in new}
+            kinds[key] = Kind(like, names(policy, deployment), every, of, new, [])
+        kinds[key].members.append(place)
+    found = list(kinds.values())
+    wrong = [(one, finding) for one in found for finding in _judged(one, policy.output.scrape_interval)]
+    if wrong or not any(one.of for one in found):
+        where = merged(site)
+        # Of what stands there for several deployments it is said once.
+        problems = {_problem(policy, where, one, finding) for one, finding in wrong}
+        raise PolicyError(list(problems) or [problem(where, ("alerts",), "no alert is left: switch some of them on")])
+    return found
+
+
+def by_subject(of: Iterable[Emitted]) -> dict[str, list[Emitted]]:
+    """The alerts of each subject, in the catalogue's order."""
+    subjects: dict[str, list[Emitted]] = {}
+    for one in of:
+        subjects.setdefault(one.alert.subject, []).append(one)
+    return subjects
+
+
+def _judged(one: Kind, interval: float) -> list[Finding]:
+    """What is wrong with the alerts in which it is like no other."""
+    placed = (_placed(of) for subject in one.new for of in one.of[subject])
+    return findings(placed, Terms(interval, generated=True))
+
+
+def _placed(of: Emitted) -> Placed:
+    wait = span(of.chosen.wait) if of.chosen.wait else ""
+    return Placed(of.at.airflow, 1, of.expr.text, of.alert.name, "", wait, of.labels, of.annotations)
+
+
+def _problem(policy: Policy, where: tree.Mapping, one: Kind, finding: Finding) -> Problem:
+    """The finding at the number of the policy that is to blame: one that the site wrote, else how often it scrapes."""
+    [of] = [of for those in one.of.values() for of in those if of.alert.name == finding.rule]
+    what = named(f"{finding.what}: {finding.remedy}", one.first)
+    for key in _to_blame(of.alert, of.at.knobs, finding.check, policy.output.two_scrapes):
+        for section in (("deployments", one.members[0], "alerts"), ("alerts",)):
+            path: At = (*section, finding.rule, key)
+            if is_written(where, path):
+                return problem(where, path, what)
+    if finding.check in ("for", "range"):
+        what = f"{finding.what}: scrape more often, or switch the alert off with `enabled: false`"
+        return problem(where, ("output", "scrape_interval"), f"{finding.rule}: {what}")
+    return problem(where, ("alerts",), f"{finding.rule}: {what} [{finding.check}]")
+
+
+def _to_blame(alert: Alert, knobs: Mapping[str, Decimal], check: str, least: float) -> Iterator[str]:
+    """Keys of the alert in the policy of which a finding may come, the likeliest first."""
+    if check == "for":
+        yield "for"
+    elif check == "range":
+        times = [knob for knob in alert.knobs if knob.unit == "duration"]
+        yield from (knob.name for knob in times if looks_back(knob) and knobs[knob.name] < least)
+        yield from (knob.name for knob in times if not looks_back(knob))
+
+
+def _sameness(subjects: Mapping[str, Sequence[Emitted]], subject: str) -> Hashable:
+    """What the rules and tests of a subject follow from."""
+    return tuple(
+        (
+            of.alert.name, of.chosen.severity, of.chosen.wait, of.chosen.shadow, tuple(at.knobs.items()),
+            at.executor, at.version, at.chart, at.release, at.namespace, at.team, at.teams, tuple(at.replicas.items()),
+            at.collectors, at.sources, at.always, of.expr.text,
+        )
+        for of in (*subjects[subject], *subjects.get(ABSENCE, ()))
+        for at in [of.at]
+    )  # fmt: skip

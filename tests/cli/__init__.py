@@ -1,0 +1,1 @@
+"""What users see of the command line: transcripts, each a file that is run and compared."""
