@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from dataclasses import dataclass
 
-from airflow_obs.demo.keeper import Keeper
-from airflow_obs.demo.postgres import WATCHER, Server
-from airflow_obs.demo.redis import Redis
+from airflow_obs.demo.keeper import Keeper, our_environment
+from airflow_obs.demo.postgres import WATCHER
+from airflow_obs.demo.simulation import Simulation
 from airflow_obs.errors import AirflowObsError, UsageError
 
 DEFAULT_HOST = "127.0.0.1"
@@ -113,17 +112,20 @@ def environment(database_url: str, broker_url: str) -> dict[str, str]:
     """Ours, with these sources and no others."""
     # Settings that a user made for an exporter of a real Airflow must not win over the demo's.
     own = ("AIRFLOW_OBS_", "AIRFLOW__", "AIRFLOW_HOME")
-    env = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    env = {name: value for name, value in our_environment().items() if not name.startswith(own)}
     return env | {"AIRFLOW_OBS_DB_URL": database_url, "AIRFLOW_OBS_BROKER_URL": broker_url}
 
 
-def start(keeper: Keeper, server: Server, redis: Redis, address: Address) -> None:
-    """Start it; it connects as those who may only read. Raises AirflowObsError when it cannot be started."""
-    policy = keeper.folder / "policy.yaml"
-    policy.write_text(POLICY, encoding="utf-8")
-    env = environment(server.url(WATCHER), redis.watcher_url)
+def start(keeper: Keeper, simulated: Simulation, address: Address, policy: str = POLICY) -> None:
+    """Start it; it connects as those who may only read. `policy` is the text of one with one deployment.
+
+    Raises AirflowObsError when it cannot be started.
+    """
+    file = keeper.folder / "policy.yaml"
+    file.write_text(policy, encoding="utf-8")
+    env = environment(simulated.server.url(WATCHER), simulated.redis.watcher_url)
     argv = [sys.executable, "-m", "airflow_obs", "exporter", "--web.listen-address", str(address)]
-    keeper.start(NAME, [*argv, "--policy", str(policy)], env=env)
+    keeper.start(NAME, [*argv, "--policy", str(file)], env=env)
 
 
 def check(keeper: Keeper) -> None:

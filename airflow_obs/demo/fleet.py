@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from airflow_obs.demo import fleet_process
-from airflow_obs.demo.keeper import Keeper
+from airflow_obs.demo.keeper import Keeper, our_environment
 from airflow_obs.demo.redis import Redis
 from airflow_obs.demo.roster import FILE
 from airflow_obs.errors import AirflowObsError
@@ -16,7 +15,7 @@ NAME = "workers"
 
 def start(keeper: Keeper, redis: Redis) -> None:
     """Start it; it answers as soon as there is a roster. Raises AirflowObsError when it cannot be started."""
-    env = os.environ | {fleet_process.BROKER: redis.url}
+    env = our_environment() | {fleet_process.BROKER: redis.url}
     keeper.start(NAME, [sys.executable, "-m", fleet_process.__name__, str(redis.folder / FILE)], env=env)
 
 

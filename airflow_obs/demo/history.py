@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_obs.demo.company import BROKEN_FILE, BROKEN_TRACE, BUNDLE, DAGS, FOLDER, HOSTS, POOLS, SCHEDULERS
+from airflow_obs.demo.company import BUNDLE, DAGS, FOLDER, HOSTS, POOLS, SCHEDULERS
 from airflow_obs.demo.records import Value, copy, insert, log_extra, uuid7
 from airflow_obs.demo.runs import LOG_TEMPLATE, task_columns
 from airflow_obs.demo.state import LiveDag, State, last_due, next_due
@@ -69,7 +69,6 @@ def _site(cur: cursor, now: datetime) -> None:
             continue
         insert(cur, "slot_pool", pool=pool, slots=slots, description=description, include_deferred=False)
     insert(cur, "dag_bundle", name=BUNDLE, active=True, last_refreshed=now)
-    insert(cur, "import_error", timestamp=now, filename=BROKEN_FILE, bundle_name=BUNDLE, stacktrace=BROKEN_TRACE)
     # The deployment before this one left its schedulers' rows behind in good order.
     ended = now - DEPLOYED - timedelta(minutes=1)
     for host in SCHEDULERS:

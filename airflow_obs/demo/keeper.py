@@ -36,6 +36,11 @@ def _parent_folder() -> str:
     return own if short and (os.geteuid() != 0 or open_to_all(Path(own))) else "/tmp"  # noqa: S108 (mkdtemp makes a private one in it)
 
 
+def our_environment() -> dict[str, str]:
+    """A copy of this process's, which another thread may change meanwhile (os.environ.copy would trip over that)."""
+    return {name: value for name in list(os.environ) if (value := os.environ.get(name)) is not None}
+
+
 class Keeper:
     """A folder and the processes in it. All is gone when `close` returns, and soon after this process has died."""
 
@@ -71,7 +76,7 @@ class Keeper:
         Raises AirflowObsError when it cannot be started.
         """
         answer = self._ask(
-            start=name, argv=list(argv), log=str(self._log(name)), env=dict(os.environ if env is None else env),
+            start=name, argv=list(argv), log=str(self._log(name)), env=our_environment() if env is None else dict(env),
             cwd=cwd and str(cwd), user=user, stop=int(stop),
         )  # fmt: skip
         if "error" in answer:

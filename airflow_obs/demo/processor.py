@@ -1,13 +1,13 @@
-"""The dag processor: it parses every file again and again, and one of them fails to import."""
+"""The dag processor: it parses every file again and again."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_obs.demo.company import BROKEN_FILE, BUNDLE
+from airflow_obs.demo.company import BROKEN_FILE, BROKEN_TRACE, BUNDLE
 from airflow_obs.demo.jobs import Job
-from airflow_obs.demo.records import update
+from airflow_obs.demo.records import insert, update
 from airflow_obs.demo.state import State
 from airflow_obs.demo.versions import change
 
@@ -22,19 +22,18 @@ class DagProcessor:
     """The one dag processor. `parsing = False`: its parsing processes hang while its own heartbeat goes on.
 
     `refreshing = False`: it parses what it has, and nothing newer comes. `changing = True`: no two parses of a file give the
-    same DAGs. `gone`: folders of the bundle that it finds no files in.
+    same DAGs. `gone`: folders of the bundle that it finds no files in. `broken = True`: there is a new file that fails to import.
     """
 
     def __init__(self, state: State, job: Job, now: datetime) -> None:
         self.job = job
         self.parsing = self.refreshing = True
-        self.changing = False
+        self.changing = self.broken = False
         self.gone: tuple[str, ...] = ()
         self._state = state
         self._missed: set[str] = set()
         self._rng = state.rng("processor")
-        seconds = {dag.spec.file: dag.spec.parse_seconds for dag in state.dags.values() if not dag.spec.stale}
-        self._files = seconds | {BROKEN_FILE: 0.1}
+        self._files = {dag.spec.file: dag.spec.parse_seconds for dag in state.dags.values() if not dag.spec.stale}
         self._next = {file: now + timedelta(seconds=self._rng.uniform(0, INTERVAL)) for file in self._files}
 
     def step(self, cur: cursor, now: datetime) -> None:
@@ -42,6 +41,9 @@ class DagProcessor:
         if not (self.job.alive and self.parsing):
             return
         self._miss(cur)
+        if self.broken and BROKEN_FILE not in self._files:
+            self._files[BROKEN_FILE], self._next[BROKEN_FILE] = 0.1, now
+            insert(cur, "import_error", filename=BROKEN_FILE, bundle_name=BUNDLE, stacktrace=BROKEN_TRACE)
         for file, due in self._next.items():
             if now < due or file.startswith(self.gone):
                 continue

@@ -6,7 +6,7 @@ import io
 import json
 import random
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor
 
 Value = str | int | float | bool | datetime | uuid.UUID | None
+
+_texts: dict[tuple[Callable[..., sql.Composed], tuple[str, ...]], str] = {}
+"""Statements by what they are made of: to compose one takes as long as to execute it, and few are made again and again."""
 
 
 def uuid7(moment: datetime, rng: random.Random) -> uuid.UUID:
@@ -27,26 +30,19 @@ def uuid7(moment: datetime, rng: random.Random) -> uuid.UUID:
 
 def insert(cur: cursor, table: str, **values: Value) -> None:
     """Insert one row."""
-    cur.execute(_insert(table, values), _plain(values))
+    cur.execute(_text(cur, _insert, table, *values), _plain(values))
 
 
 def insert_with_id(cur: cursor, table: str, **values: Value) -> int:
     """Insert one row and give the id that the database chose."""
-    cur.execute(_insert(table, values) + sql.SQL(" RETURNING id"), _plain(values))
+    cur.execute(_text(cur, _insert, table, *values) + " RETURNING id", _plain(values))
     [(number,)] = cur.fetchall()
     return int(number)
 
 
 def update(cur: cursor, table: str, key: str, identity: Value, **values: Value) -> None:
     """Update the row of `table` whose column `key` is `identity`."""
-    cur.execute(
-        sql.SQL("UPDATE {} SET {} WHERE {} = %s").format(
-            sql.Identifier(table),
-            sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in values),
-            sql.Identifier(key),
-        ),
-        [*_plain(values), _one(identity)],
-    )
+    cur.execute(_text(cur, _update, table, key, *values), [*_plain(values), _one(identity)])
 
 
 def copy(cur: cursor, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
@@ -62,11 +58,25 @@ def log_extra(host: str, full_command: str) -> str:
     return json.dumps({"host_name": host, "full_command": full_command})
 
 
-def _insert(table: str, values: dict[str, Value]) -> sql.Composed:
+def _text(cur: cursor, make: Callable[..., sql.Composed], *names: str) -> str:
+    if (make, names) not in _texts:
+        _texts[make, names] = make(*names).as_string(cur)
+    return _texts[make, names]
+
+
+def _insert(table: str, *columns: str) -> sql.Composed:
     return sql.SQL("INSERT INTO {} ({}) VALUES ({})").format(
         sql.Identifier(table),
-        sql.SQL(", ").join(map(sql.Identifier, values)),
-        sql.SQL(", ").join([sql.Placeholder()] * len(values)),
+        sql.SQL(", ").join(map(sql.Identifier, columns)),
+        sql.SQL(", ").join([sql.Placeholder()] * len(columns)),
+    )
+
+
+def _update(table: str, key: str, *columns: str) -> sql.Composed:
+    return sql.SQL("UPDATE {} SET {} WHERE {} = %s").format(
+        sql.Identifier(table),
+        sql.SQL(", ").join(sql.SQL("{} = %s").format(sql.Identifier(name)) for name in columns),
+        sql.Identifier(key),
     )
 
 

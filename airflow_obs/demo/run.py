@@ -16,10 +16,9 @@ import click
 import psycopg2
 from psycopg2.extensions import POLL_OK, POLL_READ, POLL_WRITE, connection, set_wait_callback
 
-from airflow_obs.demo import exporter, faults, figures, fleet, postgres
+from airflow_obs.demo import exporter, faults, figures, fleet, simulation
 from airflow_obs.demo.faults.fault import Fault
 from airflow_obs.demo.keeper import Keeper
-from airflow_obs.demo.redis import Redis
 from airflow_obs.demo.screen import Screen, screen
 from airflow_obs.demo.world import TICK, World, utc_now
 from airflow_obs.errors import AirflowObsError, UsageError
@@ -46,13 +45,10 @@ def run(
     given = None if listen_address is None else exporter.given(listen_address)
     with _stopping_quietly(), Keeper() as keeper:
         click.echo("starting PostgreSQL, Redis and an Airflow of a made-up company …")
-        redis = Redis(keeper)
-        fleet.start(keeper, redis)
-        server = postgres.start(keeper)
-        redis.wait()
-        world = World(server.connect, redis, utc_now(), seed)
+        simulated = simulation.start(keeper, seed)
+        world = simulated.world
         address = given or exporter.first_free()
-        exporter.start(keeper, server, redis, address)
+        exporter.start(keeper, simulated, address)
         # Not sooner: the history is written by COPY, which cannot wait in this way.
         set_wait_callback(_wait)
         if given is None and address.port != exporter.DEFAULT_PORT:

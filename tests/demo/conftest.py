@@ -70,7 +70,7 @@ def _copy_of_schema(server: Server, numbers: Iterator[int]) -> str:
     try:
         session.autocommit = True
         with session.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {postgres.DATABASE}")
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {postgres.DATABASE} STRATEGY file_copy")
     finally:
         session.close()
     return name

@@ -61,6 +61,14 @@ def test_assets_waiting(odd_rows: Page, healthy: Page) -> None:
     assert page.values(metrics.DAG_LAST_RUN_SUCCESS, dag_id="crm_contacts_sync") == [1]
 
 
+def test_a_dag_file_breaks(observe: Observe, healthy: Page) -> None:
+    page = observe("dag-file-breaks")
+    assert page.values(metrics.IMPORT_ERRORS) == [1]
+    assert healthy.values(metrics.IMPORT_ERRORS) == [0]
+    assert page.total(metrics.DAGS) == healthy.total(metrics.DAGS)
+    assert page.total(metrics.DAGS_OVERDUE) == 0
+
+
 def test_dags_vanish(observe: Observe, healthy: Page) -> None:
     page = observe("dags-vanish")
     assert page.total(metrics.DAGS) == healthy.total(metrics.DAGS)

@@ -54,6 +54,13 @@ def test_dag_processor_stalled(observe: Observe, healthy: Page) -> None:
     assert page.total(metrics.JOBS_ALIVE, job_type="DagProcessorJob") == 1
 
 
+def test_dag_file_breaks(observe: Observe, healthy: Page) -> None:
+    page = observe("dag-file-breaks")
+    assert page.total(metrics.IMPORT_ERRORS) == 1
+    assert healthy.total(metrics.IMPORT_ERRORS) == 0
+    assert page.total(metrics.JOBS_ALIVE) == healthy.total(metrics.JOBS_ALIVE)
+
+
 def test_pool_exhausted(observe: Observe, healthy: Page) -> None:
     page = observe("pool-exhausted")
     assert page.values(metrics.POOL_OPEN, pool="warehouse") == [0]

@@ -84,7 +84,7 @@ def test_the_past_is_that_of_a_company(lived: Simulated) -> None:
     assert tasks > 1500
     assert dags == len(DAGS) > 12
     assert lived.rows("SELECT count(*) FROM dag_run WHERE end_date < start_date") == [(0,)]
-    assert lived.rows("SELECT count(*) FROM import_error") == [(1,)]
+    assert lived.rows("SELECT count(*) FROM import_error") == [(0,)]
 
 
 def test_statistics_exist_from_the_start(lived: Simulated) -> None:

@@ -7,6 +7,7 @@ from airflow_obs.demo.faults.broker import MessagesLost, RedisEvicting, RedisFro
 from airflow_obs.demo.faults.clean_up import CleanUpOverdue, UndatedRows
 from airflow_obs.demo.faults.dag_processing import (
     BundleNotRefreshed,
+    DagFileBreaks,
     DagProcessorStalled,
     DagsVanish,
     DagVersionChurn,
@@ -38,6 +39,7 @@ ALL: tuple[type[Fault], ...] = (
     ExecutorStateMismatch,
     FailuresWave,
     DagProcessorStalled,
+    DagFileBreaks,
     PoolExhausted,
     DeferredHoldPool,
     DagWedgedAtMaxRuns,

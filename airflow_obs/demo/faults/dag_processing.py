@@ -19,6 +19,18 @@ class DagProcessorStalled(Fault):
         world.processor.parsing = False
 
 
+class DagFileBreaks(Fault):
+    """Every other file is parsed on time."""
+
+    name = "dag-file-breaks"
+    sick = "a new DAG file imports a library that the image has not: its DAGs never appear"
+    shows = (metrics.IMPORT_ERRORS,)
+
+    def begin(self, world: World) -> None:
+        """Let there be the file from now on."""
+        world.processor.broken = True
+
+
 class DagsVanish(Fault):
     """Their rows and their past stay, and what remains runs well: only the number of DAGs tells."""
 
