@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from airflow_obs.policy.loader import load
-from bench import broker, burst, cost, crowd, followed, latency, otlp, plans, throughput, week, while_ingesting
+from bench import broker, burst, cost, crowd, followed, gen, latency, otlp, plans, throughput, week, while_ingesting
 from bench.celery_queues import Backlog
 from bench.figures import Note, Result, as_json, as_text
 from bench.history import KNOWN, TASKS_PER_RUN, Filled, Size, drop, fill
@@ -71,7 +71,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--trials", type=int, default=15, help="to find a rate at which no line is lost (%(default)s)")
     parser.add_argument("--crowd", type=int, default=100_000, help="series made of StatsD lines (%(default)s)")
     parser.add_argument("--flood", type=int, default=1_000_000, help="names more than these (%(default)s)")
-    parser.add_argument("--only", choices=("cost", "outcomes", "latency", "broker", "ingest"), help="one part")
+    parser.add_argument(
+        "--deployments", type=int, default=50, help="of the policies that are generated from (%(default)s)"
+    )
+    parser.add_argument("--only", choices=("cost", "outcomes", "latency", "broker", "ingest", "gen"), help="one part")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args()
     arguments.smaller = arguments.smaller or arguments.task_instances // 10
@@ -83,7 +86,7 @@ def _arguments() -> argparse.Namespace:
 def _results(arguments: argparse.Namespace) -> Iterator[Result]:
     host = f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} before"
     yield Note("machine", f"{host}, Python {platform.python_version()}, {platform.system()}")
-    if arguments.only not in ("broker", "ingest"):
+    if arguments.only not in ("broker", "ingest", "gen"):
         with postgres(arguments.shared_buffers) as (server, log):
             yield from _of_database(arguments, server, log)
     if arguments.only in (None, "broker"):
@@ -92,6 +95,8 @@ def _results(arguments: argparse.Namespace) -> Iterator[Result]:
         yield from broker.measure(broker.Options(backlog, arguments.results, cycles, not arguments.alone))
     if arguments.only in (None, "ingest"):
         yield from _ingest(arguments)
+    if arguments.only in (None, "gen"):
+        yield from gen.measure(arguments.deployments, arguments.runs)
 
 
 def _ingest(arguments: argparse.Namespace) -> Iterator[Result]:

@@ -12,8 +12,8 @@ from psycopg2.extras import wait_select
 
 from airflow_obs.collectors.registry import collectors
 from airflow_obs.exporter.scrape import Job, run
+from airflow_obs.policy import Policy
 from airflow_obs.policy.loader import load
-from airflow_obs.policy.model import Policy
 from airflow_obs.sources.database import APPLICATION_NAME, Database
 from airflow_obs.sources.discovery import database_url
 from bench.figures import Figure

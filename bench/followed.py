@@ -10,8 +10,8 @@ from contextlib import closing
 from airflow_obs.collectors.outcome_state import Happened
 from airflow_obs.collectors.outcomes import Outcomes
 from airflow_obs.exporter.scrape import Job
+from airflow_obs.policy import OutcomesPolicy
 from airflow_obs.policy.loader import load
-from airflow_obs.policy.model import OutcomesPolicy
 from airflow_obs.sources.database import Database
 from bench.burst import differences
 from bench.cost import PATIENCE, Once, once, source_of

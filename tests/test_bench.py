@@ -208,3 +208,10 @@ def test_the_mix_is_what_was_captured_of_more_dags() -> None:
     )
     assert all(parse(line) and not isinstance(parse(line)[0], Reason) for line in many)
     assert packed(few, 20)[0].split(b"\n") == few[:20]
+
+
+def test_bench_prints_what_gen_takes(tmp_path: Path) -> None:
+    figures = bench(tmp_path / "figures.json", "--only", "gen", "--deployments", "2", "--runs", "1")
+    files = {figure["row"]: figure["value"] for figure in figures if figure["column"] == "files"}
+    alike, apart = files["2 deployments of one kind"], files["2 deployments, no two alike"]
+    assert files["default policy"] < alike < apart
