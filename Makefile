@@ -2,8 +2,9 @@
 #
 #   make demo     a simulated Airflow, and the exporter on it        make test    every fast test
 #   make lint     ruff, mypy --strict, import contracts              make e2e     against a real Airflow 2.10, 3.0, 3.1 and 3.3
-#   make check    the generated and packaged things are right        make bench   figures: cost, latency, memory
-#   make gen      write what is generated from the catalogue         make schemas the tests' schemas, from real Airflows
+#   make check    the generated and packaged things are right        make drill   the demo's faults before the alerts, in Prometheus
+#   make gen      write what is generated from the catalogue         make bench   figures: cost, latency, memory
+#   make schemas  the tests' schemas, from real Airflows
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -13,7 +14,10 @@ ARGS ?=
 # Tests at a time, by file: twice as many as cores, for many of them wait for something. In which order: tests/conftest.py.
 JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 
-.PHONY: demo test e2e lint gen check bench schemas constraints clean
+# What Python makes of our modules is kept, whatever the environment says: else every process of the tests makes it anew.
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: demo test e2e drill lint gen check bench schemas constraints clean
 .DELETE_ON_ERROR:
 
 demo: .venv/demo
@@ -21,13 +25,17 @@ demo: .venv/demo
 
 test: .venv/dev
 	sh tests/install-tools.sh
-	@# What pytest makes of our tests is kept, for else every one of its processes makes it anew.
-	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# One release after the other, as two cores have enough to do with one; with four or more: ARGS='--numprocesses 2'.
+# One release after the other; side by side, which two cores bear: ARGS='--numprocesses 2'.
 e2e: .venv/dev
 	sh tests/install-tools.sh
 	$(BIN)/python -m pytest tests/e2e $(ARGS)
+
+# Every fault of the demo, several at a time, before one Prometheus with the generated rules; some of them: ARGS='-k redis'.
+drill: .venv/dev
+	sh tests/install-tools.sh
+	$(BIN)/python -m pytest tests/drill $(ARGS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
@@ -42,6 +50,8 @@ gen: .venv/dev
 check: .venv/dev
 	$(BIN)/airflow-obs gen --check
 	sh tests/install-tools.sh
+	promtool check rules rules/prometheus/*.yaml
+	promtool test rules rules/tests/*.yaml
 	sh tests/check-package.sh $(BIN)/python
 
 bench: .venv/dev

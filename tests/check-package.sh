@@ -11,12 +11,14 @@ trap 'rm -rf "$work"' EXIT
 
 # From another folder, so that the source tree does not help.
 cd "$work"
-for command in "" exporter gen grants demo; do
+for command in "" exporter gen gen-rules explain runbook lint policy grants demo; do
     # shellcheck disable=SC2086
     venv/bin/airflow-obs $command --help >help.txt
     grep -q Usage help.txt
 done
 venv/bin/airflow-obs --version
+venv/bin/airflow-obs gen-rules --out rules >/dev/null && diff -r rules "$OLDPWD/rules" --exclude peers.md
+venv/bin/airflow-obs runbook AirflowWatchdog | cmp - "$OLDPWD/airflow_obs/oncall/runbooks/AirflowWatchdog.md"
 venv/bin/airflow-obs grants | cmp - "$OLDPWD/exporters/postgresql/grants.sql"
 status=0
 AIRFLOW_HOME=$work HOME=$work venv/bin/airflow-obs exporter --once >metrics.txt 2>log.txt || status=$?

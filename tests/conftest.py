@@ -25,14 +25,17 @@ settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
 NewDatabase = Callable[[Schema], AirflowDatabase]
 
-WAITING = ("tests/chaos/", "tests/demo/", "tests/test_bench.py", "tests/sources/", "tests/brokers/")
-"""Tests that wait for servers and processes, half a minute some of them."""
+WAITING = ("tests/test_bench.py", "tests/chaos/", "tests/demo/", "tests/sources/", "tests/brokers/")
+"""Tests that wait for servers and processes, half a minute some of them; the files that take longest first."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file of those that wait, one of those that compute, and so on, lest all of either kind run at a time."""
+    """A file of those that wait, one of those that compute, and so on, lest all of either kind run at a time.
+
+    What takes longest comes first, lest one process be still at it when the others are done.
+    """
     files = list(dict.fromkeys(item.nodeid.partition("::")[0] for item in items))
-    waiting = [file for file in files if file.startswith(WAITING)]
+    waiting = [file for place in WAITING for file in files if file.startswith(place)]
     computing = [file for file in files if not file.startswith(WAITING)]
     order = sorted(files, key=lambda file: (waiting if file in waiting else computing).index(file))
     items.sort(key=lambda item: order.index(item.nodeid.partition("::")[0]))

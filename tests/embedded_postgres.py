@@ -18,7 +18,7 @@ from fasteners import InterProcessLock  # type: ignore[import-untyped]  # it has
 SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "'128MB'", "synchronous_commit": "off"}
 """Nothing here outlives the process, so nothing has to reach the disk."""
 
-AT_START = {"max_prepared_transactions": "4"}
+AT_START = {"max_prepared_transactions": "4", "wal_level": "logical"}
 """Settings that a running server does not take: room for the states of tests/states."""
 
 ROOM_IN_MEMORY = 2 * 1024**3

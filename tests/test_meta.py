@@ -47,10 +47,12 @@ from tests.states import (
     a_forgotten_prepared_transaction,
     a_ghost,
     a_live_scheduler,
+    a_live_triggerer,
     a_log_row,
     a_replica_that_hangs,
     a_running_dag_run,
     a_starving_task,
+    a_task_deferred_without_triggerer,
     a_task_instance_queued,
     a_task_past_its_trigger_timeout,
     a_task_whose_worker_died,
@@ -101,7 +103,9 @@ def a_busy_airflow(db: AirflowDatabase) -> None:
     a_dag_paused_in_mid_run(db, queued=moment)
     a_dag_wedged_at_max_active_runs(db, queued=moment)
     a_task_whose_worker_died(db, started=moment, heartbeat=moment, owner=0)
-    a_task_past_its_trigger_timeout(db, started=moment, timed_out=moment)
+    triggerer = a_live_triggerer(db, heartbeat=moment)
+    a_task_past_its_trigger_timeout(db, started=moment, timed_out=moment, triggerer_id=triggerer)
+    a_task_deferred_without_triggerer(db, started=moment)
     an_asset_update_that_waits(db, since=moment)
     a_callback_that_nobody_takes(db, asked=moment)
     if "sla_miss" in db.tables:

@@ -16,7 +16,7 @@ from tests.brokers.talkers import dripping, talker
 from tests.celery_workers import celery_worker
 from tests.conftest import NewDatabase
 from tests.eventually import eventually
-from tests.exporter_process import QUICK, Exporter, exporter
+from tests.exporter_process import Exporter, exporter, quick
 from tests.rabbitmq_server import AIRFLOW, MONITOR, VHOST, RabbitServer
 
 TOKEN = "eyJ.live.token"
@@ -28,9 +28,7 @@ USER, RIGHTS = f"users/{EXPORTER[0]}", f"permissions/{VHOST}/{EXPORTER[0]}"
 EVERYTHING = {"configure": ".*", "write": ".*", "read": ".*"}
 WORDS = (AIRFLOW[1], MONITOR[1], EXPORTER[1], ANOTHER)
 SECRETS = (TOKEN, *WORDS, *(quote(word, safe="") for word in WORDS))
-PATIENT = QUICK.replace("broker: {interval: 1s, timeout: 1s}", "broker: {interval: 2s, timeout: 2s}").replace(
-    "workers: {interval: 1s, timeout: 1s}", "workers: {interval: 4s, timeout: 4s}"
-)
+PATIENT = quick(broker="2s", workers="4s")
 SITE = "deployments: [{{name: airflow, sources: {{database: , broker: {{queues: [default], {}}}}}}}]\n"
 StartExporter = Callable[..., AbstractContextManager[Exporter]]
 

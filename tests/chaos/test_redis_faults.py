@@ -16,11 +16,11 @@ from tests.airflow_schemas import SQLITE_SCHEMAS
 from tests.celery_workers import celery_worker
 from tests.conftest import NewDatabase
 from tests.eventually import eventually
-from tests.exporter_process import QUICK, Exporter, exporter
+from tests.exporter_process import Exporter, exporter, quick
 from tests.redis_server import EXPORTER, SECRETS, RedisServer, redis_server
 
 TOKEN = "eyJhbGciOiJIUzUxMiJ9.live.token"
-PATIENT = QUICK.replace("workers: {interval: 1s, timeout: 1s}", "workers: {interval: 4s, timeout: 4s}")
+PATIENT = quick(workers="4s")
 SITE = "deployments: [{{name: airflow, sources: {{database: , broker: {{control: {}}}}}}}]\n"
 WORKER = "celery@one"
 StartExporter = Callable[..., AbstractContextManager[Exporter]]

@@ -16,7 +16,7 @@ from airflow_obs.catalog import metrics
 from tests.airflow_schemas import SQLITE_SCHEMAS
 from tests.celery_workers import TASK, app, celery_worker
 from tests.conftest import NewDatabase
-from tests.exporter_process import QUICK, Exporter, exporter
+from tests.exporter_process import Exporter, exporter, quick
 from tests.rabbitmq_server import AIRFLOW, RabbitServer
 from tests.readme import acl_lines, commands
 from tests.redis_server import PASSWORD, RedisServer, debians, redis_server
@@ -25,7 +25,7 @@ TOKEN = "eyJ.live.token"
 WORKER = "celery@one"
 USER, WORD, VHOST = "airflow_obs", "password", "vhost"
 """As the README calls them."""
-TIMES = QUICK.replace("workers: {interval: 1s, timeout: 1s}", "workers: {interval: 5s, timeout: 5s}")
+TIMES = quick(workers="5s")
 SITE = "deployments: [{{name: airflow, sources: {{database: , broker: {{{}}}}}}}]\n"
 
 

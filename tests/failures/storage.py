@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from tests.airflow_database import EXPORTER_ROLE, AirflowDatabase
+from tests.embedded_postgres import EmbeddedPostgres
 from tests.failures.scene import Acts, Scene
 from tests.states import (
     a_chain_of_waits,
@@ -31,6 +32,14 @@ def settle(db: AirflowDatabase, table: str = "") -> None:
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
         session.exec_driver_sql(f"VACUUM (FULL, FREEZE, ANALYZE) {table}")
     db.engine.dispose()  # a session that ends hands in what it has counted
+
+
+def freeze(server: EmbeddedPostgres) -> None:
+    """Vacuum every database of the server, for the oldest of them counts."""
+    server.execute("ALTER DATABASE template0 ALLOW_CONNECTIONS true")
+    for (name,) in server.execute("SELECT datname FROM pg_database WHERE datallowconn"):
+        server.execute("VACUUM (FREEZE)", name)
+    server.execute("ALTER DATABASE template0 ALLOW_CONNECTIONS false")
 
 
 def the_database_is_gone(scene: Scene) -> Acts:
@@ -113,7 +122,8 @@ def transactions_are_used_up(scene: Scene) -> Acts:
     yield
     some_transactions(scene.db, 200)
     yield
-    settle(scene.db)
+    scene.db.engine.dispose()
+    freeze(scene.server)
 
 
 def a_slot_keeps_log(scene: Scene) -> Acts:

@@ -12,7 +12,7 @@ from tests.failures.scene import Case
 TABLE: Mapping[str, tuple[Case, ...]] = {
     "S1": (Case(scheduling.a_scheduler_dies, (m.JOB_HEARTBEAT, m.JOBS_ALIVE)),),
     "S2": (
-        Case(scheduling.no_run_is_created, (m.NEXT_RUN_DUE, m.DAGS_OVERDUE, m.DAG_NEXT_RUN)),
+        Case(scheduling.no_run_is_created, (m.NEXT_RUN_DUE, m.NEXT_RUN_LEFT, m.DAGS_OVERDUE, m.DAG_NEXT_RUN)),
         Case(scheduling.a_run_waits_for_nothing, (m.QUEUED_RUNS, m.QUEUED_RUNS_OLDEST)),
         Case(scheduling.a_run_starts_late, (m.RUN_START_DELAY,)),
     ),
@@ -170,6 +170,8 @@ STANDING_STILL: Mapping[Metric, str] = {
     m.TABLE_LAST_VACUUM: "it moves with every vacuum, and stands still in the failure",
     m.TABLE_LAST_ANALYZE: "it moves with every analyse, and stands still in the failure",
     m.COLLECTOR_LAST_SUCCESS: "it moves with every success, and stands still in the failure",
+    m.TASK_INSTANCES_STARTED: "it moves with every task that starts, and stands still in the failure",
+    m.TRIGGERS_ENDED: "it moves with every trigger that fires, and stands still in the failure",
     m.REPLICA_LAG: "a frozen replica has told no time yet; its lag in bytes moves",
 }
 """What shows a failure by not moving, and why."""

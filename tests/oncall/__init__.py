@@ -1,0 +1,1 @@
+"""Proof of what whoever is on call is told."""
