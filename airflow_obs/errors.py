@@ -1,7 +1,7 @@
 """The errors a user may see; every message says where, what, and what to do.
 
 AirflowObsError
-├── PolicyError          the policy file cannot be used (exit 2; all its problems at once)
+├── PolicyError          the policy, or a file of rules, cannot be used (exit 2; all its problems at once)
 ├── UsageError           a flag or setting cannot be used (exit 2)
 └── SourceError          something outside did not answer as it should
     ├── SourceUnreachable    no answer at all: the other collectors of that source need not try
@@ -12,7 +12,7 @@ AirflowObsError
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _USERINFO = re.compile(r"(?<=://)([^:/@\s]*):(?!<password>@)[^\s]*@")
@@ -27,6 +27,21 @@ def redact(text: str, *secrets: str | None) -> str:
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     return _PASSWORD_SETTING.sub(r"\1***", _USERINFO.sub(r"\1:***@", text))
+
+
+def meant(word: str, among: Iterable[str]) -> str | None:
+    """The one of these words that whoever wrote `word` may have meant, in whatever case; None if it is like none.
+
+    What all of them begin with makes no two alike.
+    """
+    import difflib  # only where something is wrong
+
+    choices = {one.casefold(): one for one in among}
+    first, last = min(choices, default=""), max(choices, default="")
+    shared = first[: next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), 0)]
+    rests = {one.removeprefix(shared): choice for one, choice in choices.items()}
+    near = difflib.get_close_matches(word.casefold().removeprefix(shared), rests, 1)
+    return rests[near[0]] if near else None
 
 
 class AirflowObsError(Exception):
@@ -47,7 +62,7 @@ class Problem:
 
 
 class PolicyError(AirflowObsError):
-    """The policy cannot be used; `problems` lists everything wrong with it, in file order."""
+    """A file that a site wrote cannot be used; `problems` lists everything wrong with it, in file order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(sorted(problems))
