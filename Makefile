@@ -11,6 +11,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 ARGS ?=
+# Of one target alone, where several are made at once.
+E2E ?= $(ARGS)
+DRILL ?= $(ARGS)
 # Tests at a time, by file: twice as many as cores, for many of them wait for something. In which order: tests/conftest.py.
 JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 
@@ -30,12 +33,12 @@ test: .venv/dev
 # One release after the other; side by side, which two cores bear: ARGS='--numprocesses 2'.
 e2e: .venv/dev
 	sh tests/install-tools.sh
-	$(BIN)/python -m pytest tests/e2e $(ARGS)
+	$(BIN)/python -m pytest tests/e2e $(E2E)
 
 # Every fault of the demo, several at a time, before one Prometheus with the generated rules; some of them: ARGS='-k redis'.
 drill: .venv/dev
 	sh tests/install-tools.sh
-	$(BIN)/python -m pytest tests/drill $(ARGS)
+	$(BIN)/python -m pytest tests/drill $(DRILL)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

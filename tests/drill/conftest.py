@@ -24,6 +24,12 @@ PATIENCE = 120.0
 REPORT = pytest.StashKey[list[str]]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--side-by-side", type=int, default=SIDE_BY_SIDE, help="Deployments with faults at a time (default: %(default)s)."
+    )  # fmt: skip
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORT] = []
     # Ended from outside (a time limit of CI), the fixtures still have to end what they started.
@@ -48,17 +54,18 @@ def drill(
 ) -> Iterator[Drill]:
     """The faults that are tested, all under way."""
     chosen = [item.callspec.params["expected"] for item in request.session.items if hasattr(item, "callspec")]
+    side_by_side: int = request.config.getoption("--side-by-side")
     began, before = time.monotonic(), os.times()
     with Keeper() as keeper:
         prometheus = Prometheus(keeper, rules(tmp_path_factory.mktemp("drill")))
-        drill = Drill(postgres.make_original(keeper), prometheus, chosen)
+        drill = Drill(postgres.make_original(keeper), prometheus, chosen, side_by_side)
         try:
             yield drill
         finally:
             drill.close()
     wall, after = time.monotonic() - began, os.times()
     cpu = sum(after[:4]) - sum(before[:4])
-    report.append(f"{len(chosen)} faults, {SIDE_BY_SIDE} at a time: {wall:.0f} s, {cpu:.0f} s of CPU")
+    report.append(f"{len(chosen)} faults, {side_by_side} at a time: {wall:.0f} s, {cpu:.0f} s of CPU")
 
 
 def rules(folder: Path) -> Path:

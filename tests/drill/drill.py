@@ -16,7 +16,7 @@ from tests.drill.prometheus import Prometheus
 
 CORES = os.cpu_count() or 1
 SIDE_BY_SIDE = 5 * CORES
-"""Deployments with faults at a time; each takes about a sixth of a core."""
+"""Deployments with faults at a time, unless told otherwise; each takes about a sixth of a core."""
 STARTING = max(1, CORES // 2)
 """Of these, so many may be starting, which takes a whole core: the others shall not be late meanwhile."""
 
@@ -24,9 +24,11 @@ STARTING = max(1, CORES // 2)
 class Drill:
     """Deployments in threads, each with processes of its own; all have ended when `close` returns."""
 
-    def __init__(self, original: Original, prometheus: Prometheus, expected: Sequence[Expectation]) -> None:
+    def __init__(
+        self, original: Original, prometheus: Prometheus, expected: Sequence[Expectation], side_by_side: int
+    ) -> None:
         self._over = Event()
-        self._pool = ThreadPoolExecutor(SIDE_BY_SIDE + 1)
+        self._pool = ThreadPoolExecutor(side_by_side + 1)
         stage = Stage(original, prometheus, BoundedSemaphore(STARTING), self._over)
         self._healthy = self._pool.submit(live, stage, HEALTHY)
         self._sick: dict[str, Future[Record]] = {

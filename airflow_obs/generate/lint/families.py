@@ -85,7 +85,15 @@ def _of_metric(metric: Metric) -> Iterable[Known]:
     parts = ("_bucket", "_count", "_sum") if metric.buckets else ("",)
     for part in parts:
         own = labels | {"le"} if part == "_bucket" else labels
-        yield Known(f"{metric.name}{part}", metric.kind, own, True, _PER_EXPORTER - set(metric.labels), signed, late)  # noqa: FBT003
+        yield Known(
+            f"{metric.name}{part}",
+            metric.kind,
+            own,
+            ours=True,
+            per_exporter=_PER_EXPORTER - set(metric.labels),
+            signed=signed,
+            begins_late=late,
+        )
 
 
 def _of_external(family: External) -> Known:

@@ -103,9 +103,9 @@ class Labels:
         known = self._look_up(node)
         asked = {one.name for one in node.matchers.matchers} - {"__name__"}
         if known.labels is None:
-            return Flow(frozenset(asked), True, frozenset(asked), True)  # noqa: FBT003 (open, twice)
+            return Flow(frozenset(asked), open=True, once=frozenset(asked), once_open=True)
         labels = known.labels | self._added
-        flow = Flow(labels, False, labels, False, known.per_exporter)  # noqa: FBT003 (closed, twice)
+        flow = Flow(labels, open=False, once=labels, once_open=False, per_exporter=known.per_exporter)
         for label in sorted(asked):
             self.need(flow, label, f"a matcher of {known.name}")
         return flow
@@ -159,7 +159,7 @@ class Labels:
         below = next((flow for flow in flows if flow is not None), None)
         name, texts = node.name, [*map(text_in, node.args)]
         if name == "vector":
-            return Flow(_ANY, False, _ANY, False)  # noqa: FBT003 (closed, twice)
+            return Flow(_ANY, open=False, once=_ANY, once_open=False)
         if below is None or name == "scalar":
             return None
         if name in ("absent", "absent_over_time"):
