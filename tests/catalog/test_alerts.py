@@ -17,6 +17,7 @@ from airflow_obs.generate import rule_tests
 from airflow_obs.generate.rule import Emitted, rule
 from airflow_obs.generate.yaml_text import text_of
 from airflow_obs.model import Knob
+from airflow_obs.policy.alerts import looks_back
 from airflow_obs.promql import span
 from tests.catalog.alert_policies import TEAMS, everywhere, of_everything, policy_of, thresholds
 from tests.tools import tool
@@ -57,7 +58,7 @@ def test_everything_is_emitted_where_every_source_is() -> None:
 
 def quick(_: Alert, knob: Knob, value: Decimal) -> Decimal:
     """As the drill has it, lest anybody wait."""
-    return Decimal(30) if knob.name == "window" else value
+    return Decimal(30) if looks_back(knob) else value
 
 
 def of_an_hour(_: Alert, knob: Knob, value: Decimal) -> Decimal:
