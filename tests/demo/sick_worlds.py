@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import io
+import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from datetime import timedelta
 from typing import Protocol
 
@@ -18,6 +18,8 @@ from airflow_obs.demo.keeper import Keeper
 from airflow_obs.demo.postgres import WATCHER, Server
 from airflow_obs.demo.redis import Redis
 from airflow_obs.demo.world import World, utc_now
+from airflow_obs.exporter import run
+from airflow_obs.policy import Policy, load
 
 PATIENCE = 5.0
 """Seconds that simulated steps wait for Redis, so that no test depends on how fast it is."""
@@ -71,13 +73,32 @@ def look(server: Server, database: str, *names: str) -> Page:
         policy = keeper.folder / "policy.yaml"
         policy.write_text(POLICY)
         env = exporter.environment(server.url(WATCHER, database), redis.watcher_url)
-        command = [sys.executable, "-m", "airflow_obs", "exporter", "--once", "--policy", str(policy)]
-        with living(server, database, redis, [faults.by_name(name) for name in names]):
-            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        with living(server, database, redis, [faults.by_name(name) for name in names]), told(env):
+            page = Page(collected_once(load(policy)))
         fleet.check(keeper)
-    page = Page(done.stdout)
-    assert page.values(metrics.COLLECTOR_SUCCESS, collector="database") == [1], done.stderr
+    assert page.values(metrics.COLLECTOR_SUCCESS, collector="database") == [1]
     return page
+
+
+def collected_once(policy: Policy) -> str:
+    """What `airflow-obs exporter --once` prints, without a process of its own, which would begin with a second of imports."""
+    printed = io.BytesIO()
+    with redirect_stdout(io.TextIOWrapper(printed)):
+        run.once(policy, policy.deployment())
+        return printed.getvalue().decode()
+
+
+@contextmanager
+def told(env: Mapping[str, str]) -> Iterator[None]:
+    """This process has that environment meanwhile."""
+    before = dict(os.environ)
+    try:
+        os.environ.clear()
+        os.environ.update(env)
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def age(moments: list[float]) -> float:
