@@ -15,7 +15,7 @@ from tests.collectors.collected import collector, read
 from tests.states.many import many_task_instances
 
 LEFT = 2_000
-RUNS = 40
+RUNS = 8
 LIVE = 30
 
 

@@ -27,10 +27,11 @@ SETTINGS = {
     "AIRFLOW__DATABASE__LOAD_DEFAULT_CONNECTIONS": "False",
     "AIRFLOW__METRICS__STATSD_ON": "True",
     "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
-    "PYTHONDONTWRITEBYTECODE": "1",
 }
 SETTINGS_2 = {
     "AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT": "43200",
+    # Long enough that no task whose worker was killed fails in the midst of a later test.
+    "AIRFLOW__SCHEDULER__SCHEDULER_ZOMBIE_TASK_THRESHOLD": "86400",
     "AIRFLOW__SCHEDULER__PARSING_PROCESSES": "1",
     "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "10",
     "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "10",
@@ -40,6 +41,8 @@ SETTINGS_2 = {
     "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
 }
 SETTINGS_3 = {
+    # As above.
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "86400",
     "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "10",
     "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
@@ -92,6 +95,8 @@ class AirflowStack:
             "LC_ALL": "C.UTF-8",
             "NO_PROXY": "127.0.0.1,localhost",
             "AIRFLOW_HOME": str(self.home),
+            # uv compiles nothing, and each of dozens of processes would compile all of Airflow; beside the DAGs nothing is written.
+            "PYTHONPYCACHEPREFIX": str(self.home / "compiled"),
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database_url,
             "AIRFLOW__CELERY__BROKER_URL": self.broker_url,
             "AIRFLOW__CELERY__RESULT_BACKEND": self.result_backend,
