@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from tests.airflow_database import EXPORTER_ROLE, AirflowDatabase
 from tests.embedded_postgres import EmbeddedPostgres
+from tests.eventually import eventually
 from tests.failures.scene import Acts, Scene
 from tests.states import (
     a_chain_of_waits,
@@ -24,12 +25,18 @@ from tests.states import (
 )
 from tests.states.rows import delete
 
+ONLOOKERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_xmin IS NOT NULL AND pid <> pg_backend_pid()
+"""
 MANY_ROWS = "INSERT INTO log (event, dttm) SELECT 'x', now() FROM generate_series(1, {})"
 
 
 def settle(db: AirflowDatabase, table: str = "") -> None:
     """Make a table (or all) as small as it can be, and tell the planner; as an administrator does in a quiet hour."""
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as session:
+        # What somebody might still see is kept, and autovacuum looks at what has just been written.
+        eventually(lambda: session.exec_driver_sql(ONLOOKERS).scalar() == 0, "nobody else looks at the database")
         session.exec_driver_sql(f"VACUUM (FULL, FREEZE, ANALYZE) {table}")
     db.engine.dispose()  # a session that ends hands in what it has counted
 
