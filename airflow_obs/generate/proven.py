@@ -59,12 +59,22 @@ def proven(policy: Policy, site: Path | None) -> list[Kind]:
         kinds[key].members.append(place)
     found = list(kinds.values())
     wrong = [(one, finding) for one in found for finding in _judged(one, policy.output.scrape_interval)]
-    if wrong or not any(one.of for one in found):
+    taken = list(_taken(policy, found))
+    if wrong or taken or not any(one.of for one in found):
         where = merged(site)
         # Of what stands there for several deployments it is said once.
         problems = {_problem(policy, where, one, finding) for one, finding in wrong}
+        problems |= {problem(where, ("output", "labels", label), why) for label, why in taken}
         raise PolicyError(list(problems) or [problem(where, ("alerts",), "no alert is left: switch some of them on")])
     return found
+
+
+def _taken(policy: Policy, kinds: Iterable[Kind]) -> Iterator[tuple[str, str]]:
+    """Each label of the site's that an alert takes from its series, and what to say: with one value, several would be one."""
+    every = [one for kind in kinds for those in kind.of.values() for one in those]
+    for label in policy.output.labels:
+        if of := next((one.alert.name for one in every if label in (one.expr.labels or ())), None):
+            yield label, f"{of} takes a label {label} from its series: choose another name"
 
 
 def by_subject(of: Iterable[Emitted]) -> dict[str, list[Emitted]]:

@@ -312,6 +312,17 @@ def test_gen_rules_refuses_numbers_with_which_an_alert_could_not_work(tmp_path: 
     )
 
 
+def test_gen_rules_refuses_a_label_that_alerts_take_from_their_series(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("output:\n  labels: {cluster: blue, pool: a}\n")
+    done = CliRunner().invoke(cli, ["gen-rules", "--policy", str(policy), "--out", str(tmp_path / "rules")])
+    assert isinstance(done.exception, PolicyError)
+    assert str(done.exception) == (
+        f"{policy}:2:33: output.labels.pool: AirflowPoolExhausted takes a label pool from its series: choose another name"
+    )
+    assert not (tmp_path / "rules").exists()
+
+
 def test_rules_alike_but_for_the_deployment_are_judged_once_yet_each_mistake_is_told() -> None:
     good = [Placed("f", at, f'absent({metrics.BUILD_INFO.name}{{airflow="{at}"}})', alert="A") for at in (1, 2)]
     bad = [Placed("f", at, f'absent(airflow_obs_nothing{{airflow="{at}"}})', alert="B") for at in (3, 4)]
