@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
 PREFIX = "airflow_obs_"
+RECORDED = "airflow_obs:slo_"
+"""What the names of recorded families begin with."""
 
 
 class Kind(StrEnum):
@@ -48,6 +51,8 @@ class Metric:
     shows: tuple[str, ...] = ()
     also: str | None = None
     """The collector that feeds it where `collector` does not; the latter wins for good from its first sample on."""
+    gap: tuple[str, str] | None = None
+    """The first and the last release between these that have it not."""
     always: bool = False
     """Whether it has a series whenever its collector succeeds, even in an Airflow in which nothing ever happened."""
 
@@ -199,6 +204,24 @@ class External:
     source: str
     labels: tuple[str, ...]
     reference: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A family that Prometheus records itself, by rules of ours; its series carry the label airflow, and none of a target.
+
+    `labels` are its own beside that. `signed`: its values may be negative.
+    """
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    signed: bool = False
+    kind: Kind = Kind.GAUGE
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(f"{RECORDED}[a-z_]+:[a-z0-9_]+", self.name):
+            raise ValueError(f"recorded {self.name}: a name is airflow_obs:what:over_which_time")
 
 
 class Severity(StrEnum):

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
-from airflow_obs.model import External, Kind, Metric
+from airflow_obs.model import External, Kind, Metric, Recorded
 
-Family = Metric | External
+Family = Metric | External | Recorded
 Number = int | Decimal
 Part = Literal["", "_bucket", "_count", "_sum"]
 Aggregation = Literal["max", "min", "sum", "count", "avg"]
@@ -18,6 +18,7 @@ Aggregation = Literal["max", "min", "sum", "count", "avg"]
 TARGET = frozenset({"instance", "job"})
 """Labels that Prometheus gives each target: while a vector has them, a second exporter of the same Airflow doubles it."""
 
+_EXPORTER = ", ".join(("airflow", *sorted(TARGET)))
 _WIDTH = 90
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1))
 _ATOM, _MULTIPLY, _ADD, _COMPARE, _AND, _OR = range(9, 3, -1)
@@ -52,11 +53,17 @@ class Expr:
     def __sub__(self, other: Expr | Number) -> Expr:
         return _binary(self, "-", other)
 
+    def __rsub__(self, other: Number) -> Expr:
+        return _binary(Expr(number(other), None), "-", self)
+
     def __mul__(self, other: Expr | Number) -> Expr:
         return _binary(self, "*", other)
 
     def __truediv__(self, other: Expr | Number) -> Expr:
         return _binary(self, "/", other)
+
+    def __rtruediv__(self, other: Number) -> Expr:
+        return _binary(Expr(number(other), None), "/", self)
 
     def __gt__(self, other: Expr | Number) -> Expr:
         return _binary(self, ">", other)
@@ -73,10 +80,6 @@ class Expr:
     def equals(self, other: Expr | Number) -> Expr:
         """`==`, which Python wants for itself."""
         return _binary(self, "==", other)
-
-    def differs(self, other: Expr | Number) -> Expr:
-        """`!=`."""
-        return _binary(self, "!=", other)
 
     def on(self, *labels: str) -> Matching:
         """The left side of an operator that matches series by these labels alone."""
@@ -171,14 +174,15 @@ def select(family: Family, matchers: dict[str, str | Match], part: Part = "") ->
     if histogram != bool(part):
         raise ValueError(f"promql: {family.name}: {'say which part of the histogram' if histogram else 'has no parts'}")
     own = {*family.labels, *(family.optional if isinstance(family, Metric) else ())}
-    own |= {"airflow"} if isinstance(family, Metric) else set()
+    own |= {"airflow"} if isinstance(family, Metric | Recorded) else set()
     own |= {"le"} if part == "_bucket" else set()
     if unknown := matchers.keys() - own:
         raise ValueError(f"promql: {family.name} has no label {', '.join(sorted(unknown))}")
     inside = ",".join(f"{label}{_matched(matcher)}" for label, matcher in matchers.items())
     text = f"{family.name}{part}" + (f"{{{inside}}}" if inside else "")
     counts = family.kind is Kind.COUNTER or (histogram and family.kind is Kind.HISTOGRAM)
-    return Selector(text, frozenset(own) | TARGET, frozenset({family}), counts=counts)
+    added = frozenset[str]() if isinstance(family, Recorded) else TARGET
+    return Selector(text, frozenset(own) | added, frozenset({family}), counts=counts)
 
 
 def aggregate(how: Aggregation, by: Iterable[str], of: Expr) -> Expr:
@@ -188,7 +192,8 @@ def aggregate(how: Aggregation, by: Iterable[str], of: Expr) -> Expr:
     """
     by = tuple(by)
     _have(of, by, f"{how} by")
-    if how in ("sum", "count", "avg") and of.labels and of.labels >= TARGET:
+    whole = how == "avg" and of.labels == TARGET | frozenset(by)
+    if how in ("sum", "count", "avg") and of.labels and of.labels >= TARGET and not whole:
         raise ValueError(f"promql: {how} over what two exporters may tell: take max by its own labels first: {of.text}")
     return Expr(_framed(f"{how} by ({', '.join(by)}) (", of.text), frozenset(by), of.families)
 
@@ -201,6 +206,11 @@ def max_by(of: Expr, *by: str) -> Expr:
 def min_by(of: Expr, *by: str) -> Expr:
     """`min by (…)`."""
     return aggregate("min", by, of)
+
+
+def avg_by(of: Expr, *by: str) -> Expr:
+    """`avg by (…)`; by all labels but those of the exporter it makes one of what several tell that count the same."""
+    return aggregate("avg", by, of)
 
 
 def sum_by(of: Expr, *by: str) -> Expr:
@@ -229,24 +239,41 @@ def happened(of: Selector, seconds: Number, watched: Selector) -> Expr:
     A series that was not there before counts with its value, if `watched` (any family that is always there) was, of the same
     exporter: else it is the exporter that was not scraped then, not the series that is new.
     """
-    exporter = ", ".join(("airflow", *sorted(TARGET)))
     lines = (
         of.text,
         f"unless {of.offset(seconds).text}",
-        f"and on ({exporter}) {watched.offset(seconds).text}",
+        f"and on ({_EXPORTER}) {watched.offset(seconds).text}",
         f"or {increase(of, seconds).text}",
     )
     return Expr("\n".join(lines), of.labels, of.families | watched.families, _OR)
 
 
+def risen(of: Selector, since: Number, remembered: Number, watched: Selector) -> Expr:
+    """How much a counter has risen since so many seconds ago, exactly: a rule that is judged so often loses nothing.
+
+    Then is the last that was seen within the `remembered` seconds before. One that is lower than it was began anew, and one that
+    was not there counts with its value, if `watched` was, of the same exporter (see `happened`).
+    """
+    if not of.counts:
+        raise ValueError(f"promql: rise of what is no counter: {of.text}")
+    before, there = (f"last_over_time({one.over(remembered)} offset {span(since)})" for one in (of, watched))
+    lines = (of.text, f"- {before} >= 0", f"or {of.text}", f"and on ({_EXPORTER}) {there}")
+    return Expr("\n".join(lines), of.labels, of.families | watched.families, _OR)
+
+
 def over_time(
-    function: Literal["max", "min", "avg", "changes", "resets", "last"], of: Selector, seconds: Number
+    function: Literal["max", "min", "avg", "sum", "changes", "resets", "last"], of: Selector, seconds: Number
 ) -> Expr:
     """A gauge's `function` over the last seconds."""
     if of.counts:
         raise ValueError(f"promql: {of.text} is a counter: take its rate or increase")
     name = function if function in ("changes", "resets") else f"{function}_over_time"
     return Expr(f"{name}({of.over(seconds)})", of.labels, of.families)
+
+
+def at_least(of: Expr, least: Number) -> Expr:
+    """Its values, but no lower ones than `least`."""
+    return Expr(_framed("clamp_min(", of.text, number(least)), of.labels, of.families)
 
 
 def lowest(of: Expr, seconds: Number, step: Number, ago: Number) -> Expr:

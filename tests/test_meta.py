@@ -95,7 +95,7 @@ def a_busy_airflow(db: AirflowDatabase) -> None:
     a_dag(db, "parsed", last_parsed=moment, parse_duration=1.5, next_run_due=moment)
     a_live_scheduler(db, heartbeat=moment)
     a_running_dag_run(db, started=moment)
-    a_finished_dag_run(db, started=moment - timedelta(minutes=1), ended=moment)
+    a_finished_dag_run(db, started=moment - timedelta(days=1), ended=moment)
     a_task_instance_queued(db, queued_at=moment)
     a_starving_task(db, scheduled_at=moment)
     a_log_row(db, dttm=moment)

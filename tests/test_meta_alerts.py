@@ -34,7 +34,7 @@ A_NAME_TO_SEND = f"{PREFIX}probe"
 """What a runbook has somebody send, to see whether it arrives."""
 OF_THE_DEPLOYMENT = {"namespace", "release", "deployment"}
 PLACEHOLDER = re.compile(r"<([a-z_]+)>")
-PAGES = 18
+PAGES = 20
 """Most alerts that may wake somebody."""
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_obs import promql
 from airflow_obs.catalog import metrics
+from airflow_obs.catalog import recording as rec
 from airflow_obs.model import External, Kind
 from airflow_obs.promql import Expr, Match, max_by, min_by, select, sum_by
 
@@ -34,6 +35,9 @@ REFUSED: tuple[tuple[Callable[[], object], str], ...] = (
     (lambda: sum_by(JOBS, "airflow"), "two exporters|take max by its own labels first"),
     (lambda: promql.count_by(JOBS, "airflow"), "take max by its own labels first"),
     (lambda: promql.aggregate("avg", ["airflow"], JOBS), "take max by its own labels first"),
+    (lambda: promql.avg_by(JOBS, "airflow"), "take max by its own labels first"),
+    (lambda: select(rec.ERRORS, {"queue": "a"}), "has no label queue"),
+    (lambda: promql.risen(JOBS, 60, 3600, JOBS), "rise of what is no counter"),
     (lambda: promql.rate(JOBS, 60), "rate of what is no counter"),
     (lambda: promql.increase(JOBS, 60), "increase of what is no counter"),
     (lambda: promql.over_time("max", FINISHED, 60), "is a counter: take its rate or increase"),
@@ -91,6 +95,11 @@ WRITTEN: tuple[tuple[Expr, str, set[str] | None], ...] = (
     ),
     (promql.labelled(ALIVE, "to", "x"), f'label_replace({ALIVE.text}, "to", "x", "", "")', {"airflow", "to"}),
     (promql.vector(1), "vector(1)", set()),
+    (6 / (ALIVE / 2), f"6 / ({ALIVE.text} / 2)", {"airflow"}),
+    (promql.at_least(ALIVE, Decimal("0.10")), f"clamp_min({ALIVE.text}, 0.1)", {"airflow"}),
+    (1 - (1 - ALIVE), f"1 - (1 - {ALIVE.text})", {"airflow"}),
+    (promql.avg_by(JOBS, "airflow", "job_type"), f"avg by (airflow, job_type) ({JOBS.text})", {"airflow", "job_type"}),
+    (select(rec.ERRORS, {"slo": "a"}), 'airflow_obs:slo_errors:ratio{slo="a"}', {"airflow", "slo", "team"}),
 )  # fmt: skip
 
 
@@ -113,6 +122,15 @@ def test_families_are_those_of_every_part() -> None:
         ALIVE.on("airflow").unless(max_by(promql.happened(FINISHED, 60, JOBS), "airflow")).or_(max_by(LOOP, "airflow"))
     )
     assert expr.families == {metrics.JOBS_ALIVE, metrics.TASKS_FINISHED, metrics.SCHEDULER_LOOP}
+
+
+def test_a_rise_is_from_what_was_last_seen_before_or_from_nothing() -> None:
+    assert promql.risen(FINISHED, 60, 3600, JOBS).text == (
+        f"{FINISHED.text}\n"
+        f"- last_over_time({FINISHED.text}[1h] offset 1m) >= 0\n"
+        f"or {FINISHED.text}\n"
+        f"and on (airflow, instance, job) last_over_time({JOBS.text}[1h] offset 1m)"
+    )  # fmt: skip
 
 
 def test_the_first_event_counts_where_the_exporter_was_there_before() -> None:
@@ -169,7 +187,6 @@ OPERATORS = (
     "__lt__",
     "__le__",
     "equals",
-    "differs",
     "or_",
 )
 MATCHING = ("and_", "unless", "times", "over", "minus", "above", "below")

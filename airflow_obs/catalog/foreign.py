@@ -1,4 +1,4 @@
-"""Families of other exporters that alerts read: kube-state-metrics, cAdvisor and the kubelet."""
+"""Families of others that alerts read: of kube-state-metrics, cAdvisor, the kubelet and Prometheus itself."""
 
 from __future__ import annotations
 
@@ -62,6 +62,14 @@ OOM_EVENTS = External("container_oom_events_total", Kind.COUNTER, "cadvisor", _C
 VOLUME_FREE = External("kubelet_volume_stats_available_bytes", Kind.GAUGE, "kubelet", _VOLUME, _KUBELET_DOCS)
 VOLUME_SIZE = External("kubelet_volume_stats_capacity_bytes", Kind.GAUGE, "kubelet", _VOLUME, _KUBELET_DOCS)
 KUBELET_NODE = External("kubelet_node_name", Kind.GAUGE, "kubelet", ("node",), _KUBELET_DOCS)
+
+# -- Prometheus --------------------------------------------------------------------------------------------------------
+
+ALERTS = External(
+    "ALERTS", Kind.GAUGE, "prometheus", ("airflow", "alertname", "alertstate", "severity", "shadow", "team"),
+    "https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/",
+)  # fmt: skip
+"""1 for each alert of a rule, pending or firing, with its labels."""
 
 ALL: tuple[External, ...] = tuple(value for value in list(globals().values()) if isinstance(value, External))
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from airflow_obs.catalog.alerts import ALL
 from airflow_obs.catalog.alerts.alert import Alert
-from airflow_obs.generate.rule import Emitted, shown
+from airflow_obs.generate import objectives
+from airflow_obs.generate.rule import Emitted, Rule, shown
 from airflow_obs.generate.scopes import emitted
+from airflow_obs.generate.yaml_text import Value, text_of
 from airflow_obs.model import Knob
 from airflow_obs.policy import Policy, loads
 from airflow_obs.policy.alerts import exact
@@ -31,12 +33,22 @@ TEAMS = (
     {"name": "finance", "dag_prefixes": ["finance_"], "owners": ["finance", "o'neil (uk)"], "tags": ["money"]},
 )
 
+SLOS = (
+    {"name": "starts", "kind": "schedule_delay", "objective": "99.5%", "threshold": "1m"},
+    {"name": "queue", "kind": "queue_time", "objective": "99%", "threshold": "5m", "window": "7d"},
+    {"name": "fresh", "kind": "dag_freshness", "objective": "95%", "threshold": "2h", "dag_id": "sales_*"},
+    {"name": "by-seven", "kind": "dag_deadline", "objective": "95%", "deadline": "07:00", "dag_id": "sales_load"},
+    {"name": "runs", "kind": "dag_success", "objective": "99%"},
+    {"name": "scheduler", "kind": "scheduler_availability", "objective": "99.9%"},
+)
+"""An objective of each kind."""
+
 Numbers = Mapping[str, str | int | float]
 
 
 def policy_of(alerts: Mapping[str, Numbers] | None = None, **more: object) -> Policy:
     """The policy of that deployment, with these numbers for some alerts."""
-    given = {"deployments": [EVERYTHING], "retention": {"days": 90}, "alerts": alerts or {}, **more}
+    given = {"deployments": [EVERYTHING], "retention": {"days": 90}, "slos": SLOS, "alerts": alerts or {}, **more}
     return loads(json.dumps(given), "policy.yaml")
 
 
@@ -64,6 +76,14 @@ def _written(alert: Alert, knob: Knob, value: Decimal) -> str | int | float:
 def of_everything(policy: Policy) -> dict[str, Emitted]:
     """What is emitted of each alert, by name."""
     return {one.alert.name: one for one in emitted(policy, policy.deployments[0])}
+
+
+def rule_file(of: Emitted, judged: Rule) -> tuple[str, dict[str, Value]]:
+    """A file of one rule of an alert, and of what is recorded for it; and what a file of its tests needs beside these."""
+    recorded = objectives.groups(of.at) if of.alert.subject == objectives.SUBJECT else []
+    order: list[Value] = [objectives.group_of(of.at, one) for one in of.at.objectives]
+    file = text_of({"groups": [*recorded, {"name": of.alert.name, "rules": [judged]}]})
+    return file, {"group_eval_order": [*order, of.alert.name]} if recorded else {}
 
 
 def thresholds(alerts: Iterable[Alert] = ALL) -> list[Alert]:

@@ -19,7 +19,7 @@ from airflow_obs.generate.yaml_text import text_of
 from airflow_obs.model import Knob
 from airflow_obs.policy.alerts import looks_back
 from airflow_obs.promql import span
-from tests.catalog.alert_policies import TEAMS, everywhere, of_everything, policy_of, thresholds
+from tests.catalog.alert_policies import TEAMS, everywhere, of_everything, policy_of, rule_file, thresholds
 from tests.tools import tool
 
 FAILED = re.compile(r"name: (\w+) (\w+),")
@@ -37,11 +37,14 @@ def written(
     files = []
     for name, one in of.items():
         judged = {**rule(one), "expr": (judged_by or of)[name].expr.text}
-        (folder / f"{name}.yaml").write_text(text_of({"groups": [{"name": name, "rules": [judged]}]}))
+        text, order = rule_file(one, judged)
+        (folder / f"{name}.yaml").write_text(text)
         files.append(folder / f"{name}.test.yaml")
         groups = [case for case in rule_tests.tests(one, {}) if str(case["name"]).split()[1] in cases]  # type: ignore[call-overload,index]  # a mapping
         files[-1].write_text(
-            text_of({"rule_files": [f"{name}.yaml"], "evaluation_interval": span(one.at.step), "tests": groups})
+            text_of(
+                {"rule_files": [f"{name}.yaml"], **order, "evaluation_interval": span(one.at.step), "tests": groups}
+            )
         )
     return files
 

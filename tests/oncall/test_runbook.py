@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from airflow_obs.catalog.alerts import ALL
 from airflow_obs.cli import cli
-from airflow_obs.oncall.runbook import is_safe, runbook
+from airflow_obs.oncall.runbook import is_safe, runbook, without_place
+from tests.catalog.alert_policies import of_everything, policy_of
 from tests.generate.fleet import as_text, one
 
 
@@ -46,6 +47,15 @@ def test_the_command_of_an_alert_needs_no_policy() -> None:
     done = call("AirflowSourceUnknown", "--deployment", "prod", "--label", "source=workers")
     assert done.exit_code == 0
     assert 'airflow="prod"' in done.stdout
+
+
+def test_what_the_command_of_an_alert_passes_has_a_place_in_its_runbook() -> None:
+    given = {
+        name: re.findall(r"--label '([a-z_]+)=", one.annotations["command"])
+        for name, one in of_everything(policy_of()).items()
+    }
+    assert given["AirflowDagDeadlinePassed"] == ["dag_id", "slo"]
+    assert {name: nowhere for name, labels in given.items() if (nowhere := without_place(name, labels))} == {}
 
 
 def test_the_command_of_an_alert_says_what_things_are_called() -> None:

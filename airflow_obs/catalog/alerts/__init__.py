@@ -15,6 +15,7 @@ from airflow_obs.catalog.alerts.kubernetes import KUBERNETES
 from airflow_obs.catalog.alerts.kubernetes_executor import KUBERNETES_EXECUTOR
 from airflow_obs.catalog.alerts.pools import POOLS
 from airflow_obs.catalog.alerts.scheduler import SCHEDULER
+from airflow_obs.catalog.alerts.slos import SLOS
 from airflow_obs.catalog.alerts.tables import TABLES
 from airflow_obs.catalog.alerts.tasks import TASKS
 from airflow_obs.catalog.alerts.triggerer import TRIGGERER
@@ -36,6 +37,7 @@ ALL: tuple[Alert, ...] = (
     *DATABASE,
     *EXPORTER,
     *TABLES,
+    *SLOS,
     *ABSENCE,
 )
 

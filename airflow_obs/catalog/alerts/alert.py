@@ -9,7 +9,8 @@ from decimal import Decimal
 
 from airflow_obs import promql
 from airflow_obs.catalog import metrics
-from airflow_obs.model import Knob, Metric, Severity
+from airflow_obs.catalog.objective import Objective
+from airflow_obs.model import External, Knob, Metric, Severity
 from airflow_obs.promql import Expr, Family, Match, Number, Part, Selector
 
 _NAME = re.compile("Airflow([A-Z][a-z0-9]*)+")
@@ -33,6 +34,7 @@ class Scope:
     notify, by name: where one names the cause, or the worse stage, another is silent, unless the former is one of the
     `silent`, which the site has switched off or made quieter than this one. `collectors` are those that feed it, `always`
     the families that have series whenever their collector succeeds. `retention`: the site says for how long rows are kept.
+    `objectives` are those of the site's that can be judged here.
     `step` and `horizon`, in seconds, belong to the cases: from one sample to the next, and from the start to the moment that
     is judged.
     """
@@ -52,13 +54,14 @@ class Scope:
     retention: bool = False
     teams: tuple[TeamDags, ...] = ()
     team: str = ""
+    objectives: tuple[Objective, ...] = ()
     silent: frozenset[str] = frozenset()
     step: int = 60
     horizon: int = 0
 
     def __call__(self, family: Family, /, part: Part = "", **matchers: str | Match) -> Selector:
         """The series of a family that are of this deployment."""
-        own = {"airflow": self.airflow} if isinstance(family, Metric) else {}
+        own = {} if isinstance(family, External) else {"airflow": self.airflow}
         return promql.select(family, {**own, **matchers}, part)
 
     def tells(self, alert: str) -> bool:
@@ -95,7 +98,7 @@ class Scope:
 
     def series(self, family: Family, /, value: Number, slope: Number = 0, part: Part = "", **labels: str) -> Series:
         """A series for a case: `value` at the start, and `slope` more each second."""
-        own = {"airflow": self.airflow} if isinstance(family, Metric) else {}
+        own = {} if isinstance(family, External) else {"airflow": self.airflow}
         return Series(f"{family.name}{part}", {**own, **labels}, ((0, Decimal(value), Decimal(slope)),))
 
     def aged(self, moments: Metric, seconds: Number, **labels: str) -> Series:
@@ -164,6 +167,12 @@ class Alert:
     when: Callable[[Scope], bool] = lambda _: True
     sources: tuple[str, ...] = ()
     per_dag: bool = False
+    per_slo: bool = False
+    """It is on the site's objectives, one by one: the team is that of the objective, by the label of its series."""
+    lasting: bool = False
+    """It looks back for so long that it outlives the series which it reads: another alert says that these are gone."""
+    history: Callable[[Scope], int] | None = None
+    """Seconds that its cases take before it holds; they are then judged once a minute, as what is recorded is."""
     always_fires: bool = False
     absence: bool = False
     """It says that something is not there at all: its value means nothing, and its scope names what the other alerts read."""

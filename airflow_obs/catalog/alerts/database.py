@@ -121,7 +121,7 @@ DATABASE = (
         sources=("database",),
     ),
     Alert(
-        EXHAUSTED, "database", ("D2",), Severity.CRITICAL, "5m",
+        EXHAUSTED, "database", ("D2",), Severity.CRITICAL, "3m",
         expr=lambda at: unless_sessions_wait(at, few_left(at, at.threshold)),
         summary="{{ $value }} more connections until the limit of the {{ $labels.limit }} (threshold <threshold>)",
         impact="Schedulers, API servers and tasks that need a new connection fail.",

@@ -17,6 +17,7 @@ from airflow_obs.catalog.metrics.dags import *
 from airflow_obs.catalog.metrics.assets import *
 from airflow_obs.catalog.metrics.deadlines import *
 from airflow_obs.catalog.metrics.bundles import *
+from airflow_obs.catalog.metrics.slos import *
 from airflow_obs.catalog.metrics.server import *
 from airflow_obs.catalog.metrics.clean_up import *
 from airflow_obs.catalog.metrics.database import *

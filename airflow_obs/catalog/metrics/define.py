@@ -81,6 +81,7 @@ def histogram(
     until: str | None = None,
     shows: tuple[str, ...] = (),
     also: str | None = None,
+    gap: tuple[str, str] | None = None,
 ) -> Metric:
     """A distribution of what has happened since the exporter started; `name` is without the prefix."""
     return Metric(
@@ -95,6 +96,7 @@ def histogram(
         until=until,
         shows=shows,
         also=also,
+        gap=gap,
     )
 
 

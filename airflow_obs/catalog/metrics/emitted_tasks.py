@@ -43,7 +43,7 @@ TRY_DURATION = histogram(
 )  # fmt: skip
 TRY_QUEUED = histogram(
     "ingest", "emitted_task_queued_duration_seconds", "How long tries were queued before they ran; 3.0 to 3.3 do not send it.",
-    WAIT_BUCKETS, (), (*_TASK, "queue"), since="2.7",
+    WAIT_BUCKETS, (), (*_TASK, "queue"), since="2.7", gap=("3.0", "3.3"),
 )  # fmt: skip
 TRY_SCHEDULED = histogram(
     "ingest", "emitted_task_scheduled_duration_seconds", "How long tries were scheduled before they were queued.",
