@@ -125,6 +125,7 @@ class Collectors(Strict):
     bundles: CollectorPolicy = Field(
         description="When bundles were refreshed, and how many versions of DAGs come of them."
     )
+    slos: CollectorPolicy = Field(description="What objectives on DAGs (`slos`) need to know of their runs.")
     locks: CollectorPolicy = Field(description="Locks on Airflow's tables, and who waits for whom.")
     vacuum: CollectorPolicy = Field(description="When busy tables were vacuumed, and what keeps vacuum from its work.")
     replication: CollectorPolicy = Field(description="Replication slots, and how far behind replicas are.")

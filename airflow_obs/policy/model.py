@@ -7,13 +7,14 @@ from typing import TypeVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from airflow_obs.errors import UsageError
+from airflow_obs.policy.alertmanager import Alertmanager
 from airflow_obs.policy.alerts import AlertsPolicy
 from airflow_obs.policy.collectors import Collectors
 from airflow_obs.policy.dags import SERIES, DagsPolicy
 from airflow_obs.policy.deployments import SECRET_KEYS, SECRETS, Deployment
 from airflow_obs.policy.knobs import all_refused, refused
 from airflow_obs.policy.output import Dashboards, Output
-from airflow_obs.policy.receivers import Alertmanager, Receiver
+from airflow_obs.policy.receivers import Receiver
 from airflow_obs.policy.retention import Retention
 from airflow_obs.policy.silences import Silence
 from airflow_obs.policy.slos import Slo
@@ -48,7 +49,10 @@ class Policy(Strict):
     alertmanager: Alertmanager = Field(
         Alertmanager(), description="The Alertmanager that receivers and routes are written for."
     )
-    silences: tuple[Silence, ...] = Field((), description="When nobody is told: business hours, maintenance.")
+    silences: tuple[Silence, ...] = Field(
+        (),
+        description="When nobody is told: business hours, maintenance. They become Alertmanager's mute and active time intervals.",
+    )
     slos: tuple[Slo, ...] = Field((), description="Service level objectives: what the site promises its users.")
     dashboards: Dashboards = Field(Dashboards(), description="How dashboards and alerts find each other.")
     output: Output = Field(Output(), description="What `airflow-obs gen` and `gen-rules` write.")
@@ -87,6 +91,27 @@ class Policy(Strict):
         ]:
             raise all_refused(wrong)
         return named
+
+    @field_validator("silences")
+    @classmethod
+    def _one_outside(cls, silences: tuple[Silence, ...]) -> tuple[Silence, ...]:
+        # Alertmanager tells of what is inside of any of several: where two are meant, each would be silent in vain.
+        advice = (
+            ", which Alertmanager cannot do: write one of them with `inside`, or keep them apart by deployments, teams, "
+            "severities or alerts"
+        )
+        outside = [(index, one) for index, one in enumerate(silences) if one.when == "outside"]
+        if wrong := [
+            (
+                (index, "when"),
+                f"{other.name} is silent outside of its times as well, and for some of the same alerts{advice}",
+            )
+            for at, (index, one) in enumerate(outside)
+            for _, other in outside[:at]
+            if one.meets(other)
+        ]:
+            raise all_refused(wrong)
+        return silences
 
     def deployment(self, name: str | None = None) -> Deployment:
         """The deployment called `name`, or the only one for None; raises UsageError naming those that there are."""

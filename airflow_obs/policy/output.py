@@ -16,6 +16,8 @@ from airflow_obs.policy.strict import Strict
 
 Format = Literal["prometheus", "prometheusrule", "mimir", "vmrule"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+RouteFormat = Literal["alertmanager", "alertmanagerconfig"]
+ROUTE_FORMATS: tuple[RouteFormat, ...] = get_args(RouteFormat)
 RESERVED = ("airflow", "alertname", "severity", "team", "namespace", "shadow")
 """Labels that the alerts have already."""
 
@@ -105,12 +107,23 @@ class Output(Strict):
         description="Kinds of rule files: for Prometheus (and Thanos), prometheus-operator, Mimir, VictoriaMetrics' operator.",
         json_schema_extra={"minItems": 1},
     )
+    routes: tuple[Annotated[RouteFormat, Text("", " or ".join(ROUTE_FORMATS), ROUTE_FORMATS)], ...] | None = Field(
+        None,
+        description=(
+            "Kinds of routes: a whole alertmanager.yml, objects for prometheus-operator; null is those that the receivers fit, "
+            "[] is none."
+        ),
+    )
     rule_labels: ObjectLabels = Field(
         {"release": "kube-prometheus-stack"},
-        description="Labels of PrometheusRule and VMRule objects, by which the operator selects them: the release's of its chart.",
+        description="Labels of the operators' objects, by which they select them: the release's of its chart.",
     )
     rule_namespace: Namespace | None = Field(
-        None, description="Namespace of these objects; null is each deployment's own."
+        None,
+        description=(
+            "Namespace of these objects; null is each deployment's own. "
+            "AlertmanagerConfigs stay in the namespace of their deployments."
+        ),
     )
     interval: Annotated[float, Duration("1s", "1h")] | None = Field(
         30.0, description="How often the rules are evaluated; null leaves it to Prometheus."

@@ -6,14 +6,12 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field, model_validator
 
+from airflow_obs.policy.alertmanager import NOBODY
 from airflow_obs.policy.knobs import Address, Count, Flag, HttpUrl, Text, all_refused, refused
 from airflow_obs.policy.strict import Strict
 from airflow_obs.policy.teams import ReceiverName
 
 R = TypeVar("R", bound=Strict)
-
-OLDEST = "0.25"
-"""The first Alertmanager that takes all that is not in `SINCE`."""
 
 SINCE = {
     ("webhook", "url_file"): ("0.26", "url or url_secret"),
@@ -128,10 +126,12 @@ class Email(Strict):
 
     to: tuple[Mailbox, ...] = Field(description="To whom.")
     sender: Mailbox | None = Field(
-        None, alias="from", description="From whom; null takes Alertmanager's global smtp_from."
+        None,
+        alias="from",
+        description="From whom; null takes Alertmanager's global smtp_from, if prometheus-operator has one.",
     )
     smarthost: Annotated[str, Address()] | None = Field(
-        None, description="Mail server, HOST:PORT; null takes Alertmanager's global smtp_smarthost."
+        None, description="Mail server, HOST:PORT; null takes Alertmanager's global smtp_smarthost, likewise."
     )
     auth_username: Annotated[str, Text(r"[^\s:]{1,200}", "the name of a user of the mail server")] | None = Field(
         None, description="User at that server."
@@ -217,32 +217,16 @@ class Receiver(Strict):
     )
 
     @model_validator(mode="after")
+    def _named(self) -> Receiver:
+        if self.name == NOBODY:
+            raise all_refused([(("name",), "so is called what tells nobody: choose another name")])
+        return self
+
+    @model_validator(mode="after")
     def _somewhere(self) -> Receiver:
         if not any(value for name, value in self if name != "name"):
             raise refused("nobody is told: give it slack, pagerduty, opsgenie, email, webhook, msteams or msteamsv2")
         return self
-
-
-class Alertmanager(Strict):
-    """The Alertmanager that routes and receivers are written for."""
-
-    version: Annotated[str, Text(r"0\.[0-9]{1,3}(?:\.[0-9]{1,3})?", 'its version in quotes, such as "0.28"')] = Field(
-        "0.32",
-        description=(
-            'Its version in quotes, "0.25" or later: what it does not know is refused. The default is the newest, which knows all.'
-        ),
-    )
-
-    @model_validator(mode="after")
-    def _known(self) -> Alertmanager:
-        if parsed(self.version) < parsed(OLDEST):
-            raise all_refused([(("version",), f"Alertmanager before {OLDEST} is not supported: upgrade it")])
-        return self
-
-
-def parsed(version: str) -> tuple[int, ...]:
-    """The version as numbers, which compare as they should; what a patch changes is no matter here."""
-    return tuple(map(int, version.split(".")[:2]))
 
 
 def _has_secret(receiver: R, key: str) -> R:

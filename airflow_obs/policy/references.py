@@ -7,7 +7,8 @@ from typing import Any
 
 from airflow_obs.catalog import alerts
 from airflow_obs.errors import meant
-from airflow_obs.policy import receivers
+from airflow_obs.policy.alertmanager import Alertmanager, parsed
+from airflow_obs.policy.receivers import SINCE
 
 Path = tuple[str | int, ...]
 
@@ -15,6 +16,9 @@ _SAID = (
     ("team", ("deployments", "*", "team")),
     ("receiver", ("teams", "*", "receiver")),
     ("receiver", ("teams", "*", "receivers", "*")),
+    ("receiver", ("alertmanager", "default")),
+    ("receiver", ("alertmanager", "shadow")),
+    ("receiver", ("alertmanager", "watchdog")),
     ("deployment", ("silences", "*", "deployments", "*")),
     ("team", ("silences", "*", "teams", "*")),
     ("alert", ("silences", "*", "alerts", "*")),
@@ -38,19 +42,20 @@ def wrong(values: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         for path, name in _found(values, pattern):
             if isinstance(name, str) and name not in known[kind]:
                 yield path, _missing(kind, name, known[kind])
+    for path, name in _found(values, ("silences", "*", "alerts", "*")):
+        if name in known["alert"] and alerts.BY_NAME[name].always_fires:
+            yield path, "it always fires, to show that alerts arrive, and no silence is for it: remove it"
     yield from _too_new(values)
 
 
 def _too_new(values: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
-    chosen = [version for _, version in _found(values, ("alertmanager", "version"))] or [
-        receivers.Alertmanager().version
-    ]
+    chosen = [version for _, version in _found(values, ("alertmanager", "version"))] or [Alertmanager().version]
     try:
-        version = receivers.parsed(chosen[0])
+        version = parsed(chosen[0])
     except (AttributeError, ValueError):
         return
-    for keys, (since, instead) in receivers.SINCE.items():
-        if version < receivers.parsed(since):
+    for keys, (since, instead) in SINCE.items():
+        if version < parsed(since):
             for path, value in _found(values, ("receivers", "*", *keys)):
                 if value is not None:
                     text = f"Alertmanager knows {'.'.join(keys)} since {since}, and alertmanager.version is {chosen[0]}"

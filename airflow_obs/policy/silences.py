@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import calendar
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -74,8 +75,7 @@ def _days_follow(first: str, last: str) -> bool:
 
 
 def _months_follow(first: str, last: str) -> bool:
-    begin, end = (int(one) if one.isdigit() else MONTHS.index(one) + 1 for one in (first, last))
-    return begin <= end
+    return _month(first) <= _month(last)
 
 
 Weekday = Annotated[
@@ -101,7 +101,7 @@ Month = Annotated[
 ]
 Year = Annotated[
     str,
-    Range("[12][0-9]{3}", lambda first, last: first <= last, 'a year such as "2027", or a range such as "2027:2028"'),
+    Range("2[0-9]{3}", lambda first, last: first <= last, 'a year such as "2027", or a range such as "2027:2028"'),
 ]
 _TIME = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 Clock = Annotated[str, Text(_TIME, 'a time of the day in quotes, such as "09:00"')]
@@ -137,6 +137,11 @@ def _exists(zone: str) -> bool:
     return True
 
 
+ALWAYS, SOMETIMES, NEVER = "always", "sometimes", "never"
+YEARS = range(2000, 3000)
+"""Those that can be written."""
+
+
 class TimeRange(Strict):
     """From one time of the day to a later one; the end is not in it."""
 
@@ -157,7 +162,11 @@ class Silence(Strict):
 
     name: SilenceName = Field(description="Its name; no two share it.")
     when: Annotated[Literal["inside", "outside"], Text("", "inside or outside", ("inside", "outside"))] = Field(
-        "inside", description="Silent inside of these times (maintenance), or outside of them (business hours)."
+        "inside",
+        description=(
+            "Silent inside of these times (maintenance), or outside of them (business hours). "
+            "That an alert is over is not told then either, and what still fires is told afterwards."
+        ),
     )
     weekdays: tuple[Weekday, ...] = Field(
         (), description='Days of the week ("monday:friday"); none given is every day.'
@@ -186,4 +195,55 @@ class Silence(Strict):
             raise refused(
                 "no time is given, so it would be silent for ever: add weekdays, times, months, days_of_month or years"
             )
+        if (extent := self._extent()) != SOMETIMES:
+            times = "these times never end" if extent == ALWAYS else "these times never come"
+            silent = "be silent for ever" if (extent == ALWAYS) == (self.when == "inside") else "never be silent"
+            raise refused(f"{times}, so that it would {silent}: mend them, or remove the silence")
         return self
+
+    def meets(self, other: Silence) -> bool:
+        """Whether an alert may be that both are for."""
+        limits = ("deployments", "teams", "severities", "alerts")
+        pairs = [(set(getattr(self, limit)), set(getattr(other, limit))) for limit in limits]
+        return all(not ours or not theirs or ours & theirs for ours, theirs in pairs)
+
+    def _extent(self) -> str:
+        """When its times are. Alertmanager wants a moment to be in one item of each list that is not empty."""
+        minutes = {minute for one in self.times for minute in range(_minutes(one.start_time), _minutes(one.end_time))}
+        weekdays = {day for one in self.weekdays for day in _ranged(one, WEEKDAYS.index)}
+        years = {year for one in self.years for year in _ranged(one, int)} or set(YEARS)
+        months = {month for one in self.months for month in _ranged(one, _month)} or set(range(1, 13))
+        lengths = {calendar.monthrange(year, month)[1] for year in years for month in months}
+        days = [_is_within(day, length, self.days_of_month) for length in lengths for day in range(1, length + 1)]
+        if not any(days):
+            return NEVER
+        whole = (
+            len(minutes) in (0, 1440),
+            len(weekdays) in (0, 7),
+            len(years) == len(YEARS),
+            len(months) == 12,
+            all(days),
+        )
+        return ALWAYS if all(whole) else SOMETIMES
+
+
+def _minutes(clock: str) -> int:
+    hours, minutes = clock.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _month(text: str) -> int:
+    return int(text) if text.isdigit() else MONTHS.index(text) + 1
+
+
+def _ranged(text: str, number: Callable[[str], int]) -> range:
+    """All of a range, its end included."""
+    first, _, last = text.partition(":")
+    return range(number(first), number(last or first) + 1)
+
+
+def _is_within(day: int, length: int, days: Sequence[str]) -> bool:
+    """Whether a day of a month that has so many is one of these, of which those below zero count from the end."""
+    ends = ([int(end) for end in one.split(":")] for one in days)
+    bounds = [[end if end > 0 else length + 1 + end for end in those] for those in ends]
+    return not days or any(those[0] <= day <= those[-1] for those in bounds)

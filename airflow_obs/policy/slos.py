@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal
 from typing import Annotated, Literal
 
@@ -11,7 +12,7 @@ from airflow_obs.catalog import metrics
 from airflow_obs.policy.durations import text_of
 from airflow_obs.policy.knobs import Count, Duration, Glob, Text, all_refused, refused
 from airflow_obs.policy.quantities import Ratio, text_of_ratio
-from airflow_obs.policy.silences import Clock, DeploymentName, Zone
+from airflow_obs.policy.silences import WEEKDAYS, Clock, DeploymentName, Range, Zone
 from airflow_obs.policy.strict import Strict
 from airflow_obs.policy.teams import TeamName
 
@@ -33,9 +34,24 @@ NEEDS = {
     "scheduler_availability": (),
 }
 """What each kind needs."""
-TAKES = {"dag_deadline": ("location",), "dag_success": ("dag_id",)}
+TAKES = {"dag_deadline": ("location", "weekdays", "lead"), "dag_success": ("dag_id",)}
 """What some kinds take beside that."""
+LEAD = 12 * 3600.0
+"""How long before its deadline a success counts unless the site says otherwise, in seconds."""
 _HISTOGRAMS = {"schedule_delay": metrics.RUN_START_DELAY, "queue_time": metrics.TRY_QUEUED}
+DeadlineDay = Annotated[
+    str,
+    Range("", lambda *_: True, "a day such as saturday, or a range such as saturday:monday", WEEKDAYS),
+]
+
+
+def days_of(weekdays: Sequence[str]) -> frozenset[int]:
+    """The days, 0 for sunday, of what was written: days, or ranges that may go on into the next week; all where nothing was."""
+    ranges = [[WEEKDAYS.index(day) for day in one.split(":")] for one in weekdays]
+    week = len(WEEKDAYS)
+    return frozenset(
+        (ends[0] + number) % week for ends in ranges for number in range((ends[-1] - ends[0]) % week + 1)
+    ) or frozenset(range(week))
 
 
 class Slo(Strict):
@@ -65,6 +81,12 @@ class Slo(Strict):
         None, description='Time of the day by which the DAG must have succeeded, in quotes ("07:00").'
     )
     location: Annotated[str, Zone()] | None = Field(None, description="Time zone of the deadline; null is UTC.")
+    weekdays: tuple[DeadlineDay, ...] = Field(
+        (), description='Days of the week that have the deadline ("monday:friday"); none given is every day.'
+    )
+    lead: Annotated[float, Duration("1m", "1d")] | None = Field(
+        None, description="How long before the deadline a success counts as that day's; null is 12h."
+    )
     dag_id: Annotated[str, Glob()] | None = Field(None, description="The DAG, or a glob of several; null is all.")
     deployments: tuple[DeploymentName, ...] = Field((), description="For which Airflows; none given is all.")
     team: TeamName | None = Field(None, description="Who is told; null is the deployment's team.")
@@ -77,7 +99,8 @@ class Slo(Strict):
     @classmethod
     def _reachable(cls, objective: Decimal, info: ValidationInfo) -> Decimal:
         window = info.data.get("window")
-        if window is None:
+        # a deadline that is missed pages by itself, whatever its budget
+        if window is None or info.data.get("kind") == "dag_deadline":
             return objective
         burn = PAGE_BUDGET * Decimal(window) / PAGE_WINDOW
         # all being bad is a burn rate of 1 / (1 - objective)
@@ -98,8 +121,8 @@ class Slo(Strict):
         taken = {*needed, *TAKES.get(self.kind, ())}
         wrong: list[tuple[tuple[str, ...], str]] = [
             ((key,), f"{self.kind} takes no {key}: remove it")
-            for key in ("threshold", "deadline", "location", "dag_id")
-            if key not in taken and getattr(self, key) is not None
+            for key in ("threshold", "deadline", "location", "weekdays", "lead", "dag_id")
+            if key not in taken and getattr(self, key) not in {None, ()}
         ]
         if (histogram := _HISTOGRAMS.get(self.kind)) and self.threshold not in histogram.buckets:
             bounds = ", ".join(map(text_of, histogram.buckets))
@@ -107,3 +130,7 @@ class Slo(Strict):
         if wrong:
             raise all_refused(wrong)
         return self
+
+    def applies_to(self, deployment: str) -> bool:
+        """Whether it is an objective of the deployment of that name."""
+        return not self.deployments or deployment in self.deployments

@@ -46,6 +46,6 @@ class Team(Strict):
     dag_prefixes: tuple[Prefix, ...] = Field((), description="What the ids of its DAGs begin with.")
     tags: tuple[Tag, ...] = Field((), description="Tags of its DAGs.")
     receiver: ReceiverName | None = Field(
-        None, description="Who is told, one of `receivers`; null leaves it to Alertmanager's own routes."
+        None, description="Who is told, one of `receivers`; null is `alertmanager.default`."
     )
     receivers: Overrides = Field(Overrides(), description="Other receivers for some severities.")

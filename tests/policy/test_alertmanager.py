@@ -13,7 +13,8 @@ import pytest
 
 from airflow_obs.errors import PolicyError
 from airflow_obs.policy import Policy
-from airflow_obs.policy.receivers import SINCE, parsed
+from airflow_obs.policy.alertmanager import parsed
+from airflow_obs.policy.receivers import SINCE
 from airflow_obs.policy.silences import MONTHS, WEEKDAYS
 from tests.tools import tool
 
@@ -61,6 +62,15 @@ def test_a_release_may_be_named_with_its_patch(site: Site) -> None:
     assert site(f'{{alertmanager: {{version: "0.28.1"}}, receivers: [{teams}]}}').alertmanager.version == "0.28.1"
     with pytest.raises(PolicyError, match=r"since 0\.28, and alertmanager\.version is 0\.27\.9"):
         site(f'{{alertmanager: {{version: "0.27.9"}}, receivers: [{teams}]}}')
+
+
+def test_whom_it_tells_must_be_there(complaints: Callable[[str], list[str]]) -> None:
+    said = "there is no receiver of that name: did you mean chat?"
+    receivers = "receivers: [{name: chat, webhook: {url: http://h:1/x}}]"
+    for key in ("default", "shadow", "watchdog"):
+        assert complaints(f"{receivers}\nalertmanager: {{{key}: chta}}") == [
+            f"site.yaml:2:{18 + len(key)}: alertmanager.{key}: {said}"
+        ]
 
 
 def telling(kind: str, keys: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +146,7 @@ def intervals() -> list[dict[str, Any]]:
         *({"weekdays": [one]} for one in days), *({"months": [one]} for one in months),
         *({"days_of_month": [one]} for one in of_month), *({"years": [one]} for one in ("2027", "2027:2028", "2028:2027")),
         *({"times": [{"start_time": start, "end_time": end}]} for start, end in clocks),
+        {"weekdays": ["sunday"], "times": [{"start_time": "00:00", "end_time": "24:00"}]},
         *({"weekdays": ["sunday"], "location": zone} for zone in ("UTC", "Europe/Paris", "Nowhere/Else")),
     ]  # fmt: skip
 
@@ -148,7 +159,8 @@ def test_no_silence_passes_that_alertmanager_refuses(site: Site, refused: Callab
         except PolicyError:
             continue
         taken.append(interval)
-    assert {"times": [{"start_time": "00:00", "end_time": "24:00"}]} in taken
+    assert {"times": [{"start_time": "00:00", "end_time": "24:00"}]} not in taken  # which is for ever
+    assert {"weekdays": ["sunday"], "times": [{"start_time": "00:00", "end_time": "24:00"}]} in taken
     assert {"weekdays": ["monday:friday"]} in taken
     assert {"days_of_month": ["-3:-1"]} in taken
     assert 30 < len(taken) < len(intervals()) - 15

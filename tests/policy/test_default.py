@@ -44,7 +44,7 @@ def test_values() -> None:
     collectors = policy.collectors
     assert {name: knobs.interval for name, knobs in collectors.by_name().items()} == {
         "jobs": 15, "task_instances": 15, "dag_runs": 15, "dag_processing": 30, "pools": 15, "outcomes": 15,
-        "dags": 30, "assets": 30, "deadlines": 30, "bundles": 60, "locks": 15, "vacuum": 60, "replication": 30,
+        "dags": 30, "assets": 30, "deadlines": 30, "bundles": 60, "slos": 30, "locks": 15, "vacuum": 60, "replication": 30,
         "clean_up": 300, "task_events": 15, "stuck_tasks": 30, "starvation": 30, "triggers": 30, "database": 15,
         "tables": 60, "health": 15, "broker": 15, "workers": 60, "ingest": 10,
     }  # fmt: skip

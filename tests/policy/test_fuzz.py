@@ -14,12 +14,13 @@ from airflow_obs.catalog.alerts import ALL, BY_NAME
 from airflow_obs.errors import PolicyError
 from airflow_obs.policy import Policy, default_text, load, loads
 from airflow_obs.policy import settings as settings_of
+from airflow_obs.policy.alertmanager import Alertmanager
 from airflow_obs.policy.alerts import AlertPolicy
 from airflow_obs.policy.effective import effective
 from airflow_obs.policy.explain import fields_of
 from airflow_obs.policy.loader import merged
 from airflow_obs.policy.output import Output
-from airflow_obs.policy.receivers import Alertmanager, Receiver, Slack, Webhook
+from airflow_obs.policy.receivers import Receiver, Slack, Webhook
 from airflow_obs.policy.silences import Silence
 from airflow_obs.policy.slos import Slo
 from airflow_obs.policy.teams import Team

@@ -49,6 +49,38 @@ MISTAKES = {
         "silences: [{name: a, weekdays: [monday], alerts: [AirflowDeadMansSwitch]}]",
         "1:51: silences[0].alerts[0]: there is no alert of that name: `airflow-obs policy explain alerts` lists them",
     ),
+    "receiver that is called what tells nobody": (
+        "receivers: [{name: nobody, webhook: {url: http://h:1/x}}]",
+        "1:20: receivers[0].name: so is called what tells nobody: choose another name",
+    ),
+    "silence for what shows that alerts arrive": (
+        "silences: [{name: a, weekdays: [monday], alerts: [AirflowWatchdog]}]",
+        "1:51: silences[0].alerts[0]: it always fires, to show that alerts arrive, and no silence is for it: remove it",
+    ),
+    "repeated before anybody looks": (
+        "alertmanager: {group_interval: 2h, repeat_interval: 1h}",
+        (
+            "1:15: alertmanager: nothing is repeated before group_interval, and repeat_interval is less: "
+            "raise the one or lower the other"
+        ),
+    ),
+    "looked at so seldom that nothing is repeated in time": (
+        "alertmanager: {group_interval: 6h}",
+        (
+            "1:15: alertmanager: nothing is repeated before group_interval, and repeat_interval is less: "
+            "raise the one or lower the other"
+        ),
+    ),
+    "repeated when nobody knows any more": (
+        "alertmanager: {repeat_interval_others: 7d}",
+        "1:40: alertmanager.repeat_interval_others: out of bounds: must be from 1m to 5d",
+    ),
+    "kind of routes that there is not": (
+        "output: {routes: [alertmanagerconfigs]}",
+        (
+            "1:19: output.routes[0]: must be alertmanager or alertmanagerconfig; did you mean alertmanagerconfig?"
+        ),
+    ),
     "misspelt section": (
         "colectors: {}",
         "1:1: unknown key `colectors`: did you mean `collectors`?",
