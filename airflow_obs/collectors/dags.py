@@ -84,7 +84,7 @@ class Dags:
         """Nothing is read of runs when the policy wants no DAG."""
         every = _dags(db)
         if self._policy.top:
-            self._patterns.look_for_mistakes([row.dag_id for row in every])
+            self._patterns.unmatched.look_for_mistakes([row.dag_id for row in every])
         rows = [row for row in every if self._patterns.wanted(row.dag_id)]
         if not rows or not self._policy.top:
             return DagsSeen([], len(rows), [])

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from airflow_obs.catalog.airflow import UNFINISHED_RUN_STATES
 from airflow_obs.collectors.landmarks import Landmarks, look
 from airflow_obs.sources.database import Session
-from airflow_obs.sources.schema import Table
+from airflow_obs.sources.schema import Schema, Table
 
 TAIL = 5_000
 """Newest runs, of all DAGs together, that the first read looks at."""
@@ -189,15 +189,14 @@ def _newest_of(db: Session, dag_ids: Sequence[str]) -> Iterator[Any]:
     has the runs of one DAG in the order of their making. Backward through the index of dates PostgreSQL first meets those that lie
     last in the table, which are the newest as long as the room of deleted ones is not used again.
     """
-    run = db.schema.table("dag_run")
-    dated = next((name for name in ("logical_date", "execution_date") if db.schema.has(run.name, name)), None)
-    if not dag_ids or dated is None or not db.schema.has(run.name, "end_date"):
+    dated = date_of(db.schema)
+    if not dag_ids or dated is None:
         return
-    dag = db.schema.table("dag")
+    run, dag = db.schema.table("dag_run"), db.schema.table("dag")
     found = [
         _first(run, dag, dated, present=present, states=states)
         for states in (_FINISHED, (_SUCCESS,))
-        for present in ((True, False) if dated == "logical_date" else (True,))
+        for present in dates(dated)
     ]
     rows = db.rows(sa.select(*found).where(dag.c.dag_id.in_(dag_ids)))
     yield from _by_id(db, {found_id for row in rows for found_id in row if found_id is not None})
@@ -205,14 +204,32 @@ def _newest_of(db: Session, dag_ids: Sequence[str]) -> Iterator[Any]:
 
 def _first(run: Table, dag: Table, dated: str, *, present: bool, states: Sequence[str]) -> sa.ScalarSelect[Any]:
     """The id of the first of the DAG's newest WINDOW runs that ended in one of these states, dated or without a date."""
+    runs = window(run, dag, dated, present=present)
+    chosen = sa.select(runs.c.id).where(runs.c.state.in_(states), runs.c.end_date.is_not(None))
+    return chosen.order_by((runs.c[dated] if present else runs.c.id).desc()).limit(1).scalar_subquery()
+
+
+def window(run: Table, dag: Table, dated: str, *, present: bool, until: datetime | None = None) -> sa.Subquery:
+    """Of a DAG of the enclosing query the newest WINDOW runs with a date (not after `until`), or any WINDOW without one."""
     date = run.c[dated]
-    window = (
-        sa.select(run.c.id, run.c.state, run.c.end_date, date)
-        .where(run.c.dag_id == dag.c.dag_id, date.is_not(None) if present else date.is_(None))
+    wanted = date.is_(None) if not present else date.is_not(None) if until is None else date <= until
+    cleared = (run.optional("clear_number") > 0).label("cleared")
+    return (
+        sa.select(run.c.id, run.c.state, run.optional("start_date").label("start_date"), run.c.end_date, date, cleared)
+        .where(run.c.dag_id == dag.c.dag_id, wanted)
         .order_by(date.desc())
         .limit(WINDOW)
         .correlate(dag.c.dag_id.table)
         .subquery()
     )
-    chosen = sa.select(window.c.id).where(window.c.state.in_(states), window.c.end_date.is_not(None))
-    return chosen.order_by((window.c[dated] if present else window.c.id).desc()).limit(1).scalar_subquery()
+
+
+def date_of(schema: Schema) -> str | None:
+    """The column of a run's date, by which a DAG's newest are found; None where this database has none, or not when runs end."""
+    known = schema.has("dag_run", "end_date")
+    return next((name for name in ("logical_date", "execution_date") if known and schema.has("dag_run", name)), None)
+
+
+def dates(dated: str) -> tuple[bool, ...]:
+    """Whether runs have such a date: all have one, or some, since 3.0 lets those of assets and by hand go without."""
+    return (True, False) if dated == "logical_date" else (True,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from airflow_obs.collectors.assets import Assets
 from airflow_obs.collectors.broker import Broker
 from airflow_obs.collectors.bundles import Bundles
@@ -19,6 +21,7 @@ from airflow_obs.collectors.outcomes import Outcomes
 from airflow_obs.collectors.pools import Pools
 from airflow_obs.collectors.queues import QueueNames, Routing
 from airflow_obs.collectors.replication import Replication
+from airflow_obs.collectors.slos import Slos
 from airflow_obs.collectors.starvation import Starvation
 from airflow_obs.collectors.stuck_tasks import StuckTasks
 from airflow_obs.collectors.tables import Tables
@@ -30,6 +33,7 @@ from airflow_obs.collectors.workers import Workers
 from airflow_obs.policy import BrokerSource, Collectors
 from airflow_obs.policy.dags import DagsPolicy
 from airflow_obs.policy.retention import Retention
+from airflow_obs.policy.slos import Slo
 from airflow_obs.sources.discovery import AirflowSettings
 
 
@@ -39,8 +43,12 @@ def collectors(
     settings: AirflowSettings | None = None,
     dags: DagsPolicy | None = None,
     retention: Retention | None = None,
+    slos: Sequence[Slo] = (),
 ) -> list[AnyCollector]:
-    """Every enabled collector, in the order in which they run; `settings` are what Airflow's own say here."""
+    """Every enabled collector, in the order in which they run.
+
+    `settings` are what Airflow's own say here, `slos` the objectives of this deployment.
+    """
     settings = settings or AirflowSettings()
     names = QueueNames(settings.default_queue)
     every: list[AnyCollector] = [
@@ -58,6 +66,7 @@ def collectors(
         Assets(),
         Deadlines(),
         Bundles(),
+        Slos(slos),
         Locks(),
         Vacuum(),
         Replication(),

@@ -57,9 +57,10 @@ def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = 
         if broker.control:
             sources["workers"] = Workers(settings.broker, stop)
     by_name = policy.collectors.by_name()
+    slos = [slo for slo in policy.slos if slo.applies_to(deployment.name)]
     chosen = [
         Job(collector, by_name[collector.name], sources[collector.source])
-        for collector in collectors(policy.collectors, broker, settings, policy.dags, policy.retention)
+        for collector in collectors(policy.collectors, broker, settings, policy.dags, policy.retention, slos)
         if collector.source in sources
     ]
     if not chosen and not _ingests(policy, deployment):

@@ -36,7 +36,7 @@ BEGIN
             ('dag', '{dag_id,is_paused,is_active,is_stale,fileloc,relative_fileloc,last_parsed_time,last_parse_duration,next_dagrun_create_after,exceeds_max_non_backfill,has_import_errors,max_active_tasks,max_active_runs,owners,bundle_name}'),
             ('dag_bundle', '{name,active,last_refreshed}'),
             ('dag_bundle_team', '{dag_bundle_name,team_name}'),
-            ('dag_run', '{id,state,run_type,queued_at,start_date,dag_id,run_id,end_date,run_after,execution_date,backfill_id,logical_date,data_interval_end}'),
+            ('dag_run', '{id,state,run_type,queued_at,start_date,dag_id,run_id,end_date,run_after,execution_date,backfill_id,logical_date,data_interval_end,clear_number}'),
             ('dag_tag', '{dag_id,name}'),
             ('dag_version', '{id,created_at,dag_id}'),
             ('dataset_dag_run_queue', '{target_dag_id,created_at}'),

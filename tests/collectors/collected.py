@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -11,12 +11,22 @@ import sqlalchemy as sa
 from airflow_obs.collectors.collector import AnyCollector
 from airflow_obs.collectors.registry import collectors
 from airflow_obs.model import Distribution, Metric, Quantiles, Reading
-from airflow_obs.policy import DagsPolicy, load
+from airflow_obs.policy import DagsPolicy, load, loads
+from airflow_obs.policy.slos import Slo
 from airflow_obs.sources.database import Database
 from airflow_obs.sources.discovery import AirflowSettings, Found
 from tests.airflow_database import AirflowDatabase
 
 POLICY = load(None)
+SLOS = loads(
+    """slos:
+- {name: succeeds, kind: dag_success, objective: 99%}
+- {name: fresh, kind: dag_freshness, dag_id: "*", threshold: 1h, objective: 99%}
+- {name: by-midnight, kind: dag_deadline, dag_id: "*", deadline: "00:00", objective: 99%}
+""",
+    "the tests",
+).slos
+"""An objective of each kind that needs to know of runs."""
 BUDGET = 10.0
 
 
@@ -60,14 +70,14 @@ def collector(name: str) -> AnyCollector:
     return next(one for one in collectors(POLICY.collectors) if one.name == name)
 
 
-def everything(db: AirflowDatabase, settings: AirflowSettings | None = None) -> Collected:
+def everything(db: AirflowDatabase, settings: AirflowSettings | None = None, slos: Sequence[Slo] = SLOS) -> Collected:
     """What all database collectors say, under these settings of Airflow's."""
-    return Collected(tuple(_readings(_collect(db.exporter_url, one) for one in every_collector(settings))))
+    return Collected(tuple(_readings(_collect(db.exporter_url, one) for one in every_collector(settings, slos))))
 
 
-def every_collector(settings: AirflowSettings | None = None) -> list[AnyCollector]:
+def every_collector(settings: AirflowSettings | None = None, slos: Sequence[Slo] = SLOS) -> list[AnyCollector]:
     """All database collectors, with all that the policy can switch on."""
-    every = collectors(POLICY.collectors, None, settings, DagsPolicy(task_level=True))
+    every = collectors(POLICY.collectors, None, settings, DagsPolicy(task_level=True), slos=slos)
     return [one for one in every if one.source == "database"]
 
 

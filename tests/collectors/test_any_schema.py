@@ -41,6 +41,7 @@ NEEDED = {
     "pools": {"slot_pool", "task_instance"},
     "outcomes": {"dag_run", "task_instance", "task_instance_history"},
     "dags": {"dag", "dag_run", "task_instance"},
+    "slos": {"dag", "dag_run"},
 }
 """What a collector is about: it refuses rather than keep silent without it. Without anything else it goes on."""
 COLUMNS = [(table, column) for table, columns in READ.items() for column in columns]

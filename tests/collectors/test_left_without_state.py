@@ -34,12 +34,12 @@ def recorded() -> Iterator[list[str]]:
         sa.event.remove(sa.Engine, "before_cursor_execute", record)
 
 
-def most_read(node: dict[str, Any]) -> float:
-    """Rows of task_instance that one node of the plan took up, those filtered out among them."""
+def most_read(node: dict[str, Any], table: str = "task_instance") -> float:
+    """Rows of a table that one node of the plan took up, those filtered out among them."""
     dropped = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
     rows = (node["Actual Rows"] + dropped) * node["Actual Loops"]
-    of_table = node.get("Relation Name") == "task_instance" or node["Node Type"] == "Bitmap Index Scan"
-    return max([float(rows * of_table), *(most_read(each) for each in node.get("Plans", []))])
+    of_table = node.get("Relation Name") == table or node["Node Type"] == "Bitmap Index Scan"
+    return max([float(rows * of_table), *(most_read(each, table) for each in node.get("Plans", []))])
 
 
 @pytest.mark.parametrize("statistics", ["none", "before they were left", "new"])

@@ -75,6 +75,10 @@ READ = {
         "dag_bundle": ["name", "active", "last_refreshed"],
         "dag_version": ["id", "dag_id", "created_at"],
     },
+    "slos": {
+        "dag_run": ["id", "dag_id", "run_id", "state", "end_date", "logical_date", "run_after"],
+        "dag": ["dag_id", "is_stale"],
+    },
     "clean_up": {
         "log": ["dttm"],
         "dag_run": ["id", "start_date", "state", "queued_at"],

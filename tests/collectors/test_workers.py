@@ -14,7 +14,7 @@ from airflow_obs.policy import WorkersPolicy, load
 from airflow_obs.sources import control
 from airflow_obs.sources.broker_url import broker_address
 from airflow_obs.sources.control import ControlSession, Worker
-from tests.celery_workers import TASK, app, celery_worker
+from tests.celery_workers import TASK, app, celery_worker, consume_from
 from tests.collectors.collected import Collected
 from tests.eventually import eventually
 from tests.exporter.fakes import Clock
@@ -65,7 +65,7 @@ def test_a_catatonic_worker_a_dead_one_and_a_queue_that_nobody_serves(server: Re
 
         with app(server.url()) as celery:
             # as `airflow celery remove-all-queues` does
-            celery.control.cancel_consumer("default", destination=[TWO], reply=True, timeout=5)
+            consume_from(celery, TWO)
             celery.send_task(TASK, ("token", 0), queue="gpu")
         seen = collect(workers, reach)
         assert seen.one(metrics.WORKER_UP, TWO) == 1

@@ -9,6 +9,7 @@ from tests.states import (
     a_dag,
     a_dag_processor,
     a_dag_that_changes_at_every_parse,
+    a_finished_dag_run,
     a_live_scheduler,
     a_running_dag_run,
     an_asset_update_that_waits,
@@ -137,6 +138,14 @@ def a_deadline_is_missed(scene: Scene) -> Acts:
     yield
     the_deadline_is_missed(scene.db, identity)
     yield
+
+
+def a_dag_misses_the_deadline_of_an_objective(scene: Scene) -> Acts:
+    """X4: and makes it up."""
+    yield
+    a_finished_dag_run(scene.db, "late", started=scene.ago(days=3), ended=scene.ago(days=3))
+    yield
+    a_finished_dag_run(scene.db, "late", started=scene.ago(minutes=1), ended=scene.now())
 
 
 def nobody_takes_a_callback(scene: Scene) -> Acts:

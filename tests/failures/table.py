@@ -154,6 +154,7 @@ TABLE: Mapping[str, tuple[Case, ...]] = {
         Case(dag_files.an_sla_is_missed, (m.SLA_MISSES,), "2.10.5"),
         Case(dag_files.a_deadline_passes, (m.DEADLINES_OVERDUE, m.DEADLINES_OVERDUE_OLDEST)),
         Case(dag_files.a_deadline_is_missed, (m.DEADLINES_MISSED,)),
+        Case(dag_files.a_dag_misses_the_deadline_of_an_objective, (m.SLO_DAG_OVERDUE,)),
         Case(dag_files.nobody_takes_a_callback, (m.CALLBACKS_WAITING, m.CALLBACKS_OLDEST)),
     ),
     "X5": (
