@@ -7,9 +7,11 @@ import textwrap
 from airflow_obs.catalog.alerts.alert import Alert
 from airflow_obs.catalog.collectors import source_of
 from airflow_obs.catalog.failures import BY_ID
+from airflow_obs.generate.lacking import EXPORTER, lacking
+from airflow_obs.generate.objectives import SUBJECT
 from airflow_obs.generate.rule import Emitted, shown
-from airflow_obs.generate.scopes import EXPORTER, Withheld, decided, lacking
-from airflow_obs.model import External
+from airflow_obs.generate.scopes import Withheld, decided
+from airflow_obs.model import External, Recorded
 from airflow_obs.policy import Deployment, Policy, settings
 from airflow_obs.policy.effective import Effective, effective
 from airflow_obs.policy.tree import Mapping as PolicyTree
@@ -64,6 +66,8 @@ def _needs(of: Emitted) -> str:
 
 
 def _family(of: Emitted, family: Family) -> str:
+    if isinstance(family, Recorded):
+        return f"  {family.name} (recorded by the rules of {SUBJECT})\n{_text(family.help, '    ')}"
     missing = lacking(family, of.at)
     there = f"not there: {missing}" if missing else "there"
     if isinstance(family, External):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airflow_obs.generate.objectives import meant
 from airflow_obs.generate.yaml_text import quoted_if_needed
 from airflow_obs.policy import Deployment, Policy
 
@@ -19,6 +20,25 @@ class Names:
 
 STAND_INS = Names("Zq7_air", "Zq7_spc", "Zq7_tea")
 """Words that need no quotes anywhere, as long as names are, since lines are broken by their length, and that nobody else uses."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Deployments for which the same is decided: `like` one of them, with stand-ins for its names, by `policy`, which has their
+    objectives alone. `members` are their places among the policy's, the first first."""
+
+    policy: Policy
+    like: Deployment
+    members: list[int]
+
+
+def alike(policy: Policy) -> list[Alike]:
+    """The policy's deployments, those together that differ in nothing but names."""
+    found: dict[str, Alike] = {}
+    for place, deployment in enumerate(policy.deployments):
+        like, own = kind(policy, deployment), meant(policy, deployment)
+        found.setdefault(f"{like!r} {[slo.name for slo in own.slos]}", Alike(own, like, [])).members.append(place)
+    return list(found.values())
 
 
 def names(policy: Policy, deployment: Deployment) -> Names:

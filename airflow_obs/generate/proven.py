@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
-from airflow_obs.catalog.alerts.alert import Alert
+from airflow_obs.catalog.alerts.alert import Alert, Scope
+from airflow_obs.catalog.alerts.slos import BURNING
+from airflow_obs.catalog.objective import Objective
 from airflow_obs.errors import PolicyError, Problem
-from airflow_obs.generate.kinds import Names, kind, named, names
+from airflow_obs.generate.kinds import Names, alike, named, names
 from airflow_obs.generate.lint.check import Terms, findings
 from airflow_obs.generate.lint.finding import Finding, Placed
+from airflow_obs.generate.objectives import SUBJECT, Judged, groups, measured, refused
 from airflow_obs.generate.rule import Emitted
-from airflow_obs.generate.scopes import Withheld, decided
+from airflow_obs.generate.scopes import Withheld, decided, objectives
+from airflow_obs.generate.yaml_text import Value
 from airflow_obs.policy import Deployment, Policy, tree
 from airflow_obs.policy.alerts import looks_back
 from airflow_obs.policy.explain import Path as At
@@ -29,8 +33,9 @@ ABSENCE = "absence"
 class Kind:
     """What is decided once for deployments that differ in nothing but names: `like` one of them, with stand-ins for its names.
 
-    `of` are its alerts by subject, `new` the subjects in which it is like no kind before it. `first` are the names of the first
-    deployment of this kind, `members` the places of all of them among the policy's.
+    `of` are its alerts by subject, `new` the subjects in which it is like no kind before it. `judged` are its objectives, and
+    those that it cannot be judged by. `first` are the names of the first deployment of this kind, `members` the places of all of
+    them among the policy's.
     """
 
     like: Deployment
@@ -38,7 +43,13 @@ class Kind:
     decided: Sequence[Emitted | Withheld]
     of: Mapping[str, Sequence[Emitted]]
     new: Sequence[str]
+    judged: Sequence[Judged]
     members: list[int]
+
+    @property
+    def recorded(self) -> list[Value]:
+        """The rule groups of its objectives."""
+        return groups(Scope(self.like.name, objectives=measured(self.judged)))
 
 
 def proven(policy: Policy, site: Path | None) -> list[Kind]:
@@ -46,25 +57,28 @@ def proven(policy: Policy, site: Path | None) -> list[Kind]:
 
     Raises PolicyError with everything in it with which an alert could not work.
     """
-    kinds: dict[str, Kind] = {}
+    found: list[Kind] = []
     known: set[Hashable] = set()
-    for place, deployment in enumerate(policy.deployments):
-        like = kind(policy, deployment)
-        if (key := repr(like)) not in kinds:
-            every = decided(policy, like)
-            of = by_subject([one for one in every if isinstance(one, Emitted)])
-            new = [subject for subject in of if _sameness(of, subject) not in known]
-            known |= {_sameness(of, subject) for subject in new}
-            kinds[key] = Kind(like, names(policy, deployment), every, of, new, [])
-        kinds[key].members.append(place)
-    found = list(kinds.values())
-    wrong = [(one, finding) for one in found for finding in _judged(one, policy.output.scrape_interval)]
+    for one in alike(policy):
+        every = decided(one.policy, one.like)
+        of = by_subject([it for it in every if isinstance(it, Emitted)])
+        new = [subject for subject in of if _sameness(of, subject) not in known]
+        known |= {_sameness(of, subject) for subject in new}
+        first = names(policy, policy.deployments[one.members[0]])
+        found.append(Kind(one.like, first, every, of, new, objectives(one.policy, one.like), one.members))
+    wrong = [(sick, finding) for sick in found for finding in _judged(sick, policy.output.scrape_interval)]
     taken = list(_taken(policy, found))
-    if wrong or taken or not any(one.of for one in found):
+    unjudged = list(
+        refused(policy, {policy.deployments[place].name: one.judged for one in found for place in one.members})
+    )
+    deaf = [(one, *never) for one in found for never in _never(one)]
+    if wrong or taken or unjudged or deaf or not any(one.of for one in found):
         where = merged(site)
         # Of what stands there for several deployments it is said once.
         problems = {_problem(policy, where, one, finding) for one, finding in wrong}
         problems |= {problem(where, ("output", "labels", label), why) for label, why in taken}
+        problems |= {problem(where, path, why) for path, why in unjudged}
+        problems |= {_unreachable(where, *never) for never in deaf}
         raise PolicyError(list(problems) or [problem(where, ("alerts",), "no alert is left: switch some of them on")])
     return found
 
@@ -121,13 +135,31 @@ def _to_blame(alert: Alert, knobs: Mapping[str, Decimal], check: str, least: flo
         yield from (knob.name for knob in times if not looks_back(knob))
 
 
+def _never(one: Kind) -> Iterator[tuple[Emitted, Objective, str]]:
+    """Each alert on a budget's spending, an objective, and the number that this could not pass even if all were bad."""
+    for of in one.of.get(SUBJECT, ()):
+        for key, seconds in zip(("sooner", "threshold"), BURNING.get(of.alert.name, ()), strict=False):
+            for objective in of.at.objectives:
+                if objective.burns and of.at.knobs[key] * objective.budget >= seconds:
+                    yield of, objective, key
+
+
+def _unreachable(where: tree.Mapping, one: Kind, of: Emitted, objective: Objective, key: str) -> Problem:
+    """At the number that the site wrote: what it has not written can be reached."""
+    sections: Sequence[At] = (("deployments", one.members[0], "alerts"), ("alerts",))
+    paths = [(*section, of.alert.name, key) for section in sections]
+    path = next((path for path in paths if is_written(where, path)), ("slos",))
+    what = f"{objective.name} could not spend as much in that time if all were bad: lower it, or raise the objective"
+    return problem(where, path, what)
+
+
 def _sameness(subjects: Mapping[str, Sequence[Emitted]], subject: str) -> Hashable:
     """What the rules and tests of a subject follow from."""
     return tuple(
         (
             of.alert.name, of.chosen.severity, of.chosen.wait, of.chosen.shadow, tuple(at.knobs.items()),
             at.executor, at.version, at.chart, at.release, at.namespace, at.team, at.teams, tuple(at.replicas.items()),
-            at.collectors, at.sources, at.always, of.expr.text,
+            at.collectors, at.sources, at.always, at.objectives if subject == SUBJECT else (), of.expr.text,
         )
         for of in (*subjects[subject], *subjects.get(ABSENCE, ()))
         for at in [of.at]

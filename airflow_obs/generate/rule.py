@@ -55,7 +55,7 @@ class Emitted:
     def labels(self) -> dict[str, str]:
         """The labels that the rule gives, beside those of its series."""
         own = {"airflow": self.at.airflow, "namespace": self.at.namespace, "severity": str(self.chosen.severity)}
-        own["team"] = "" if self.alert.per_dag and self.at.teams else self.at.team
+        own["team"] = "" if self.alert.per_slo or (self.alert.per_dag and self.at.teams) else self.at.team
         own["shadow"] = "true" if self.chosen.shadow else ""
         return {name: value for name, value in {**own, **self.chosen.labels}.items() if value}
 

@@ -35,7 +35,7 @@ def tests(of: Emitted, absence: Mapping[str, Emitted]) -> list[Value]:
     if of.alert.always_fires:
         return groups
     groups.append(_group(of, "quiet", [*there, *cases.quiet], end, {of.alert.name: []}))
-    if not of.alert.absence:
+    if not (of.alert.absence or of.alert.lasting):
         groups.append(_vanished(of, absence, cases.fires))
     return groups
 

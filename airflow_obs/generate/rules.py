@@ -1,4 +1,4 @@
-"""The rules of a policy, in every format that it asks for, their tests, and a README."""
+"""The rules of a policy, in every format that it asks for, their tests, who is told of them, and a README."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 
 from airflow_obs.generate.formats import FORMATS, Wrapped, prometheus
 from airflow_obs.generate.kinds import named, names
+from airflow_obs.generate.objectives import SUBJECT
 from airflow_obs.generate.proven import ABSENCE, Kind, proven
+from airflow_obs.generate.routes import FOLDERS as ROUTES
+from airflow_obs.generate.routes import routes
 from airflow_obs.generate.rule import Emitted, rule
 from airflow_obs.generate.rule_tests import tests
 from airflow_obs.generate.rules_readme import Page, rules_readme
@@ -37,6 +40,8 @@ def rules(policy: Policy, site: Path | None = None, formats: Sequence[str] = ())
     most = 0
     for one in kinds:
         written = {subject: groups(policy, one.like, subject, of) for subject, of in one.of.items()}
+        if recorded := one.recorded:
+            written[SUBJECT] = [*recorded, *written.get(SUBJECT, ())]
         most = max(most, sum(map(len, written.values())))
         texts = {subject: text_of(those) for subject, those in written.items()}
         for place in one.members:
@@ -48,13 +53,15 @@ def rules(policy: Policy, site: Path | None = None, formats: Sequence[str] = ())
     tree = {path: head + text for path, text in tree.items()}
     if formats:
         return tree
+    told = routes(policy, site, [one.decided for one in kinds])
     decisions = [(len(one.members), one.decided) for one in kinds]
-    return {**tree, **rules_readme(Page(policy, site, decisions, most, MOST_RULES))}
+    judged = [(len(one.members), one.judged) for one in kinds]
+    return {**tree, **told, **rules_readme(Page(policy, site, decisions, most, MOST_RULES, judged, set(told)))}
 
 
 def folders(formats: Sequence[str] = ()) -> list[str]:
     """The folders in which all is generated: those of these formats, or all."""
-    return [*formats] or [*FORMATS, TESTS]
+    return [*formats] or [*FORMATS, TESTS, *ROUTES]
 
 
 def groups(policy: Policy, deployment: Deployment, subject: str, of: Sequence[Emitted]) -> list[Value]:
@@ -99,9 +106,16 @@ def _test_files(policy: Policy, one: Kind, texts: Mapping[str, str]) -> dict[str
         for step in sorted({of.at.step for of in one.of[subject]}):
             file: dict[str, Value] = {
                 "rule_files": [f"{rule_files}/{one.first.airflow}.{name}.yaml" for name in judged],
+                **(_order(one) if subject == SUBJECT else {}),
                 "evaluation_interval": span(step),
                 "tests": [group for of in one.of[subject] if of.at.step == step for group in tests(of, absence)],
             }
             every = "" if step == USUAL else f".{span(step)}"
             files[f"{TESTS}/{one.first.airflow}.{subject}{every}.test.yaml"] = text_of(file)
     return {path: named(text, one.first) for path, text in files.items()}
+
+
+def _order(one: Kind) -> dict[str, Value]:
+    """What is recorded comes before the alerts that read it; promtool goes by chance else."""
+    recorded = [str(group["name"]) for group in one.recorded if isinstance(group, Mapping)]
+    return {"group_eval_order": [*recorded, f"airflow-obs/{one.like.name}/{SUBJECT}"]}

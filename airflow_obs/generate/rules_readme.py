@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -13,10 +13,14 @@ from airflow_obs.catalog.alerts import ALL
 from airflow_obs.catalog.alerts.unseen import UNSEEN
 from airflow_obs.catalog.collectors import source_of
 from airflow_obs.catalog.failures import BY_ID
+from airflow_obs.generate.lacking import EXPORTER
+from airflow_obs.generate.objectives import Judged
+from airflow_obs.generate.objectives_readme import objectives
+from airflow_obs.generate.routes import TEST as ROUTES_TEST
 from airflow_obs.generate.rule import Emitted, shown
-from airflow_obs.generate.scopes import EXPORTER, Withheld
+from airflow_obs.generate.scopes import Withheld
 from airflow_obs.generate.tree import Tree, marker, name_of
-from airflow_obs.model import Metric, Severity
+from airflow_obs.model import Metric, Recorded, Severity
 from airflow_obs.policy import Policy
 from airflow_obs.policy.alerts import sentence
 from airflow_obs.promql import span
@@ -37,6 +41,10 @@ _READERS = {
         "`mimirtool rules sync mimir/*.yaml`, which keeps a namespace of rules for each deployment",
     ),
 }
+_ROUTES = {
+    "alertmanager": ("Alertmanager", "[its README](alertmanager/README.md) says so, and who is told of what"),
+    "alertmanagerconfig": ("prometheus-operator", "`kubectl apply --server-side -f alertmanagerconfig/`"),
+}
 _CALLED = {"ingest": "StatsD or OTLP", "kube_state_metrics": "kube-state-metrics", "cadvisor": "cAdvisor"}
 
 _COLUMNS = "| alert | severity | for | numbers | shows | needs | fires when |\n|---|---|---|---|---|---|---|\n"
@@ -53,7 +61,8 @@ class Page:
     """What the README is made of; `groups` is the largest number of rule groups that a deployment has, `most` the rules in one.
 
     `site` is the file of the policy, None for that which comes with the program. `decided` has what was decided for each kind of
-    deployment, after the number of those that are of it.
+    deployment, after the number of those that are of it, and `judged` likewise by which objectives these can be judged. `routes`
+    are the paths of what Alertmanager takes.
     """
 
     policy: Policy
@@ -61,6 +70,8 @@ class Page:
     decided: Sequence[tuple[int, Sequence[Emitted | Withheld]]]
     groups: int
     most: int
+    judged: Sequence[tuple[int, Sequence[Judged]]] = ()
+    routes: Collection[str] = ()
 
 
 def rules_readme(page: Page) -> Tree:
@@ -79,6 +90,7 @@ def rules_readme(page: Page) -> Tree:
     output = page.policy.output
     raw = "prometheus" if "prometheus" in output.formats else "tests/rules"
     folders: list[tuple[str, str, str]] = [(name, *_READERS[name]) for name in _READERS if name in output.formats]
+    folders += [(name, *_ROUTES[name]) for name in _ROUTES if any(path.startswith(f"{name}/") for path in page.routes)]
     if output.tests:
         folders.append(("tests", "promtool", "`promtool test rules tests/*.yaml`, from this folder"))
     subjects = {
@@ -92,19 +104,32 @@ def rules_readme(page: Page) -> Tree:
         number=len(here),
         pages=pages,
         folders="".join(f"| `{name}/` | {reader} | {load} |\n" for name, reader, load in folders),
-        proof=f"promtool check rules {raw}/*.yaml\npromtool test rules tests/*.yaml\n" if output.tests else "",
+        proof=f"promtool check rules {raw}/*.yaml\npromtool test rules tests/*.yaml\n{_routes_proof(page)}"
+        if output.tests
+        else "",
         about_tests=_ABOUT_TESTS if output.tests else "",
         subjects="".join(
             f"### {subject}\n\n{_COLUMNS}{''.join(_row(emitted[one.name], page) for one in alerts)}\n"
             for subject, alerts in subjects.items()
         ),
+        objectives=objectives(page.policy, page.judged),
         withheld=_withheld(withheld, emitted),
         unseen="".join(f"- {name}, {BY_ID[name].name}: {reason}.\n" for name, reason in sorted(UNSEEN.items())),
         most=page.most,
         groups=page.groups,
-        fleet=MIMIR_GROUPS // page.groups if page.groups else MIMIR_GROUPS,
+        fleet=_too_many_for_mimir(page.groups),
     )
     return {PAGE: text}
+
+
+def _too_many_for_mimir(groups: int) -> str:
+    """How many deployments of so many groups are too many."""
+    fit = MIMIR_GROUPS // max(groups, 1)
+    return f"more than {fit} deployment{'' if fit == 1 else 's'}" if fit else "even one deployment"
+
+
+def _routes_proof(page: Page) -> str:
+    return f"sh {ROUTES_TEST}  # with amtool\n" if ROUTES_TEST in page.routes else ""
 
 
 def _template() -> Template:
@@ -147,7 +172,9 @@ def _reasons(found: Mapping[str, int]) -> str:
 
 def _needs(of: Emitted) -> str:
     sources = {
-        (source_of(family.collector) if isinstance(family, Metric) else family.source) for family in of.expr.families
+        source_of(family.collector) if isinstance(family, Metric) else family.source
+        for family in of.expr.families
+        if not isinstance(family, Recorded)
     } | set(of.alert.sources)
     return ", ".join(_CALLED.get(source, source) for source in sorted(sources - {EXPORTER})) or "the exporter"
 

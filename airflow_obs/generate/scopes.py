@@ -10,17 +10,13 @@ from airflow_obs.catalog.alerts import ALL
 from airflow_obs.catalog.alerts.alert import Alert, Scope
 from airflow_obs.catalog.alerts.teams import team_dags
 from airflow_obs.catalog.collectors import source_of
+from airflow_obs.generate.lacking import LISTED_AS, certain, first_lacking
+from airflow_obs.generate.objectives import Judged, judged, measured
 from airflow_obs.generate.rule import Chosen, Emitted
 from airflow_obs.model import External, Metric, Severity
 from airflow_obs.policy import Deployment, Policy
 from airflow_obs.policy.alerts import AlertSettings, looks_back, settings
 from airflow_obs.promql import Family
-
-EXPORTER = "exporter"
-"""Feeds the families that an exporter has whatever its sources are."""
-
-_LISTED_AS = {"ingest": "sources.statsd or sources.otlp", "workers": "sources.broker with control"}
-"""What the policy calls a source, where it is not its name."""
 
 STEPS = (3600, 1800, 900, 300, 60, 30, 20, 15, 12, 10, 6, 5, 4, 3, 2, 1)
 """Seconds from one sample of a promtool test, and one judgement, to the next: the largest that will do is taken."""
@@ -33,6 +29,10 @@ STEPS_ALTOGETHER = 12
 """Steps within all the time that one looks back, at least."""
 STEPS_AFTER = 4
 """Steps from the moment when an alert has held for long enough to that when it is judged."""
+
+
+_NOT_APPLICABLE = "the policy's version, executor, chart, replicas, sources or retention say that it does not apply"
+_NO_OBJECTIVE = "the policy's slos have no objective for the deployment that it would be about"
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,11 @@ def decided(policy: Policy, deployment: Deployment, alerts: Iterable[Alert] = AL
     Alerts on what is absent come second, whatever their place: what they look for is what the others read.
     """
     alerts = tuple(alerts)
+    bare = _scope(policy, deployment)
+    bare = replace(bare, objectives=measured(judged(policy, deployment, bare)))
     chosen = {alert.name: settings(policy, deployment, alert) for alert in alerts}
     whole = replace(
-        _scope(policy, deployment),
+        bare,
         thresholds={
             name: one.knobs["threshold"]
             for name, one in chosen.items()
@@ -68,6 +70,11 @@ def decided(policy: Policy, deployment: Deployment, alerts: Iterable[Alert] = AL
     of_these = _reading(whole, [one for one in found.values() if isinstance(one, Emitted)])
     found |= {alert.name: _decide(policy, chosen[alert.name], alert, of_these) for alert in alerts if alert.absence}
     return [found[alert.name] for alert in alerts]
+
+
+def objectives(policy: Policy, deployment: Deployment) -> list[Judged]:
+    """By which of the policy's objectives that are for it a deployment can be judged, or why it cannot."""
+    return judged(policy, deployment, _scope(policy, deployment))
 
 
 def _quieter(chosen: Mapping[str, AlertSettings], severity: Severity) -> frozenset[str]:
@@ -84,11 +91,11 @@ def emitted(policy: Policy, deployment: Deployment) -> list[Emitted]:
 
 
 def _decide(policy: Policy, chosen: AlertSettings, alert: Alert, whole: Scope) -> Emitted | Withheld:
-    step, horizon = _times(alert, chosen)
-    at = replace(whole, knobs=chosen.knobs, step=step, horizon=horizon)
+    at = replace(whole, knobs=chosen.knobs)
     if not alert.when(at):
-        why = "the policy's version, executor, chart, replicas, sources or retention say that it does not apply"
-        return Withheld(alert, why, None)
+        return Withheld(alert, _NO_OBJECTIVE if alert.per_slo else _NOT_APPLICABLE, None)
+    step, horizon = _times(alert, chosen, alert.history and alert.history(at))
+    at = replace(at, step=step, horizon=horizon)
     one = Emitted(
         alert,
         at,
@@ -114,33 +121,9 @@ def _against(one: Emitted, *, enabled: bool) -> Iterator[str]:
         yield f"it concerns {' and '.join(alert.executors)}, and the executor is {at.executor}"
     for source in alert.sources:
         if source not in at.sources:
-            yield f"it needs {_LISTED_AS.get(source, source)}, which the deployment does not list"
-    for family in sorted(one.expr.families, key=_name):
-        if why := lacking(family, at):
-            yield f"{family.name}: {why}"
-
-
-def lacking(family: Family, at: Scope) -> str | None:
-    """What a deployment lacks to have series of the family; None if nothing."""
-    if isinstance(family, External):
-        return (
-            None
-            if family.source in at.sources
-            else f"sources.kubernetes of the deployment does not list {family.source}"
-        )
-    if family.collector == EXPORTER or (family.also and family.also in at.collectors):
-        return None
-    if family.collector not in at.collectors:
-        source = source_of(family.collector)
-        if source in at.sources:
-            return f"its collector {family.collector} is switched off"
-        return f"its collector {family.collector} needs {_LISTED_AS.get(source, source)}, which the deployment does not list"
-    if at.version != "auto":
-        if family.since and _minor(at.version) < _minor(family.since):
-            return f"it is there from Airflow {family.since} on, and this is {at.version}"
-        if family.until and _minor(at.version) > _minor(family.until):
-            return f"it is there up to Airflow {family.until}, and this is {at.version}"
-    return None
+            yield f"it needs {LISTED_AS.get(source, source)}, which the deployment does not list"
+    if why := first_lacking(one.expr.families, at):
+        yield why
 
 
 def _scope(policy: Policy, deployment: Deployment) -> Scope:
@@ -195,29 +178,26 @@ def _reading(whole: Scope, others: Iterable[Emitted]) -> Scope:
         collectors=tuple(name for name in whole.collectors if name in feeding),
         sources=tuple(name for name in whole.sources if name in sources),
         always=tuple(
-            family for family in ours if family.always and family.collector in whole.collectors and _sure(family, whole)
+            family
+            for family in ours
+            if family.always and family.collector in whole.collectors and certain(family, whole)
         ),
     )
 
 
-def _sure(family: Metric, at: Scope) -> bool:
-    """Whether the release has it; of one that nobody named, what all have."""
-    return at.version != "auto" or not (family.since or family.until)
+def _times(alert: Alert, chosen: AlertSettings, history: int | None) -> tuple[int, int]:
+    """Step and horizon of the alert's promtool tests: as long as it looks back, and then holds, and a little more.
 
-
-def _times(alert: Alert, chosen: AlertSettings) -> tuple[int, int]:
-    """Step and horizon of the alert's promtool tests: as long as it looks back, and then holds, and a little more."""
+    With a `history` (seconds), a minute for each step.
+    """
+    if history is not None:
+        return USUAL, (-int(-(history + Decimal(str(chosen.wait))) // USUAL) + STEPS_AFTER) * USUAL
     windows = [chosen.knobs[knob.name] for knob in alert.knobs if looks_back(knob)]
     looked_at = sum(windows, Decimal(str(chosen.wait)))
     usual = looked_at / STEPS_ALTOGETHER if looked_at >= LONG else Decimal(USUAL)
     finest = min([*(window / STEPS_WITHIN for window in windows), usual])
     step = next((step for step in STEPS if step <= finest), STEPS[-1])
     return step, (-int(-looked_at // step) + STEPS_AFTER) * step
-
-
-def _minor(version: str) -> tuple[int, int]:
-    major, minor = version.split(".")[:2]
-    return int(major), int("".join(character for character in minor if character.isdigit()))
 
 
 def _name(family: Family) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 from airflow_obs.generate import rule_tests
 from airflow_obs.generate.rule import Emitted, rule
 from airflow_obs.generate.yaml_text import text_of
+from airflow_obs.model import RECORDED
 from airflow_obs.promql import span
-from tests.catalog.alert_policies import of_everything, policy_of
+from tests.catalog.alert_policies import of_everything, policy_of, rule_file
 from tests.tools import tool
 
 
@@ -21,6 +22,9 @@ def doubled(group: dict[str, Any]) -> dict[str, Any]:
 
 
 def _twice(one: dict[str, str]) -> Iterator[dict[str, str]]:
+    if one["series"].startswith(RECORDED):  # Prometheus records it once, whoever tells what it is made of
+        yield one
+        return
     bare = one["series"].replace(',instance="a"', "")
     for target in ('instance="a",job="x"', 'instance="b",job="y"'):
         yield one | {"series": bare.replace("{", f"{{{target},", 1).replace(",}", "}")}
@@ -29,11 +33,19 @@ def _twice(one: dict[str, str]) -> Iterator[dict[str, str]]:
 def written(of: Emitted, folder: Path) -> Path:
     """A file of the cases in which it fires, beside one of its rule."""
     name = of.alert.name
-    (folder / f"{name}.yaml").write_text(text_of({"groups": [{"name": name, "rules": [rule(of)]}]}))
+    text, order = rule_file(of, rule(of))
+    (folder / f"{name}.yaml").write_text(text)
     fires: Any = rule_tests.tests(of, {})[0]
     file = folder / f"{name}.test.yaml"
     file.write_text(
-        text_of({"rule_files": [f"{name}.yaml"], "evaluation_interval": span(of.at.step), "tests": [doubled(fires)]})
+        text_of(
+            {
+                "rule_files": [f"{name}.yaml"],
+                **order,
+                "evaluation_interval": span(of.at.step),
+                "tests": [doubled(fires)],
+            }
+        )
     )
     return file
 

@@ -53,9 +53,9 @@ def test_the_committed_rules_are_those_of_the_default_policy() -> None:
 
 def test_it_writes_what_is_generated_and_says_what_changed(site: Path) -> None:
     wanted = rules(policy(few()), SITE)
-    assert gen_rules(site).output.splitlines() == sorted(wanted)
+    assert gen_rules(site).stdout.splitlines() == sorted(wanted)
     assert content(site / "rules") == wanted
-    assert gen_rules(site).output == ""
+    assert gen_rules(site).stdout == ""
     assert gen_rules(site, "--check").exit_code == 0
 
 
@@ -107,6 +107,28 @@ def test_what_is_no_longer_generated_goes_and_what_is_not_ours_stays(site: Path)
         "prometheus/own.yaml": "groups: []\n",
         "notes.md": copied.read_text(),
     }
+
+
+def test_routes_that_are_no_longer_wanted_go(site: Path) -> None:
+    webhook = {"name": "desk", "webhook": {"url": "http://desk.example.com/"}}
+    (site / "site.yaml").write_text(as_text(few(), receivers=[webhook], alertmanager={"default": "desk"}))
+    gen_rules(site)
+    written = {
+        "alertmanager/alertmanager.yml",
+        "alertmanagerconfig/data.yaml",
+        "alertmanager/README.md",
+        "tests/routes.test.sh",
+    }
+    assert written <= content(site / "rules").keys()
+    of_routes = {"| `alertmanager/` |", "| `alertmanagerconfig/` |", "sh tests/routes.test.sh"}
+    assert all(words in content(site / "rules")["README.md"] for words in of_routes)
+    (site / "site.yaml").write_text(as_text(few(), receivers=[webhook], output={"routes": []}))
+    assert sorted(gen_rules(site).stdout.splitlines()) == [
+        "README.md",
+        *(f"removed {path}" for path in sorted(written)),
+    ]
+    assert not written & content(site / "rules").keys()
+    assert not any(words in content(site / "rules")["README.md"] for words in of_routes)
 
 
 def test_a_file_of_ones_own_is_never_overwritten(site: Path) -> None:
@@ -169,7 +191,7 @@ def test_other_line_ends_are_no_longer_current(site: Path) -> None:
     file = site / "rules" / "vmrule" / "prod.yaml"
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
     assert gen_rules(site, "--check").exit_code == 1
-    assert gen_rules(site).output == "vmrule/prod.yaml\n"
+    assert gen_rules(site).stdout == "vmrule/prod.yaml\n"
 
 
 def test_no_alert_at_all_is_no_success(site: Path) -> None:
@@ -190,7 +212,17 @@ def test_gen_writes_rules_and_references(site: Path) -> None:
 
 
 def test_the_bytes_are_the_same_whatever_the_locale_the_time_and_the_order_of_hashes(tmp_path: Path) -> None:
-    (tmp_path / "site.yaml").write_text(as_text(one("Ä".encode().hex()), few("b")))
+    told = {
+        "name": "chat",
+        "slack": {"channel": "#ä", "api_url_file": "/etc/chat", "api_url_secret": {"name": "a", "key": "b"}},
+    }
+    sections: dict[str, Any] = {
+        "receivers": [told],
+        "teams": [{"name": "t", "receiver": "chat"}, {"name": "u", "receivers": {"critical": "chat"}}],
+        "silences": [{"name": "s", "weekdays": ["sunday"], "teams": ["u", "t"], "severities": ["info", "critical"]}],
+        "alertmanager": {"default": "chat"},
+    }
+    (tmp_path / "site.yaml").write_text(as_text(one("Ä".encode().hex()), few("b"), **sections))
     surroundings: tuple[dict[str, Any], ...] = (
         {"PYTHONHASHSEED": "1", "LANG": "C", "TZ": "Pacific/Kiritimati"},
         {"PYTHONHASHSEED": "4294967295", "LC_ALL": "tr_TR.UTF-8", "PYTHONUTF8": "0", "TZ": "America/Adak"},
@@ -204,7 +236,8 @@ def test_the_bytes_are_the_same_whatever_the_locale_the_time_and_the_order_of_ha
         digests.append(
             {file.relative_to(tmp_path / out): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
         )
-    assert digests[0]
+    routes = ("alertmanager/alertmanager.yml", "alertmanagerconfig/data.yaml", "tests/routes.test.sh")
+    assert set(map(Path, routes)) <= digests[0].keys()
     assert digests[0] == digests[1]
 
 

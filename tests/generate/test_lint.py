@@ -19,6 +19,7 @@ from airflow_obs.promql import max_by, select
 
 JOBS = f'{metrics.JOBS_ALIVE.name}{{airflow="a"}}'
 FAILED = f'{metrics.TASKS_FINISHED.name}{{airflow="a",state="failed"}}'
+RISEN = f"{FAILED} - last_over_time({FAILED}[1h] offset 1m) >= 0"
 OLDEST = metrics.TASK_INSTANCES_OLDEST.name
 LOOP = metrics.SCHEDULER_LOOP.name
 
@@ -59,6 +60,14 @@ WRONG = (
         f"max by (airflow) (max_over_time({FAILED}[5m])) > 3",
         f"counter: max_over_time() of the counter {metrics.TASKS_FINISHED.name}: take its rate() or increase()",
     ),
+    (
+        f'max by (airflow) ({RISEN} or {metrics.TASKS_FINISHED.name}{{airflow="a"}} and on (instance) up) > 3',
+        f"counter: {metrics.TASKS_FINISHED.name} only rises: ",
+    ),
+    (
+        "max by (airflow) (airflow_obs:slo_error:ratio) > 3",
+        "metric: no metric is called airflow_obs:slo_error:ratio: did you mean airflow_obs:slo_errors:ratio?",
+    ),
     ("sum by (x) (some_requests_total) > 3", "counter: some_requests_total only rises: its value says nothing: "),
     (f"max by (airflow) (rate({JOBS}[5m])) > 3", f"rate: rate() of {metrics.JOBS_ALIVE.name}, which is no counter: "),
     (
@@ -98,6 +107,8 @@ def test_a_mistake_is_found_once(expr: str, expected: str) -> None:
 
 
 RIGHT = (
+    f"max by (airflow) ({RISEN} or {FAILED} and on (instance) up) > 3",
+    "max by (airflow, slo, team) (airflow_obs:slo_error_budget_remaining:ratio) < 0",
     max_by(select(metrics.JOBS_ALIVE, {"airflow": "a"}), "airflow").equals(0).text,
     f"max by (airflow, queue) (increase({FAILED}[5m])) > 3",
     f"max by (airflow) (histogram_quantile(0.9, rate({LOOP}_bucket[5m]))) > 3",

@@ -186,14 +186,14 @@ def test_only_the_formats_that_are_wanted_are_written() -> None:
     folders = {path.split("/")[0] for path in rules(load(), formats=["vmrule"])}
     assert folders == {"vmrule"}
     without = policy(one(), output={"formats": ["mimir", "prometheus"], "tests": False})
-    assert {path.split("/")[0] for path in rules(without)} == {"prometheus", "mimir", "README.md"}
+    assert {path.split("/")[0] for path in rules(without)} == {"prometheus", "mimir", "alertmanager", "README.md"}
 
 
 def test_there_are_tests_whatever_the_format(tmp_path: Path) -> None:
     """promtool takes raw files only: they lie below the tests where the site wants none."""
     chosen = policy(one(sources={"health": {}}), output={"formats": ["prometheusrule"]})
     made = rules(chosen)
-    assert {path.split("/")[0] for path in made} == {"prometheusrule", "tests", "README.md"}
+    assert {path.split("/")[0] for path in made} == {"prometheusrule", "tests", "alertmanager", "README.md"}
     for path, text in made.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from airflow_obs.catalog import foreign, metrics
+from airflow_obs.catalog import foreign, metrics, recording
 from airflow_obs.errors import meant
-from airflow_obs.model import PREFIX, External, Kind, Metric
+from airflow_obs.model import PREFIX, RECORDED, External, Kind, Metric, Recorded
 from airflow_obs.promql import TARGET
 
 ADDED = TARGET | {"namespace", "pod", "container", "service", "endpoint", "node", "cluster", "prometheus", "replica"}
@@ -75,7 +75,8 @@ def names() -> Iterable[str]:
 @functools.cache
 def _by_name() -> Mapping[str, Known]:
     ours = {one.name: one for metric in metrics.ALL for one in _of_metric(metric)}
-    return ours | {family.name: _of_external(family) for family in foreign.ALL}
+    recorded = {family.name: _of_recorded(family) for family in recording.ALL}
+    return ours | recorded | {family.name: _of_external(family) for family in foreign.ALL}
 
 
 def _of_metric(metric: Metric) -> Iterable[Known]:
@@ -96,10 +97,14 @@ def _of_metric(metric: Metric) -> Iterable[Known]:
         )
 
 
+def _of_recorded(family: Recorded) -> Known:
+    return Known(family.name, family.kind, frozenset({"airflow", *family.labels}), ours=True, signed=family.signed)
+
+
 def _of_external(family: External) -> Known:
     return Known(family.name, family.kind, frozenset(family.labels) | ADDED)
 
 
 def is_ours(name: str) -> bool:
     """Whether the name is one of those that only we give."""
-    return name.startswith(PREFIX)
+    return name.startswith((PREFIX, RECORDED))

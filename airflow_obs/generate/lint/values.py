@@ -36,12 +36,12 @@ def counters(node: Node, look_up: LookUp, report: Report) -> None:
             counters(node.expr, look_up, report)
     elif isinstance(node, Unary | Subquery):
         counters(node.expr, look_up, report)
-    elif isinstance(node, Binary):
+    elif isinstance(node, Binary) and not _risen(node):
         # Of the right side of `and` and `unless`, and of a series that was not there before, only that it exists matters.
         op = node.op
         if not (op == "unless" and _was_not_there(node)):
             counters(node.lhs, look_up, report)
-        if op not in ("and", "unless"):
+        if op not in ("and", "unless") and not _began_anew(node):
             counters(node.rhs, look_up, report)
     elif isinstance(node, Call):
         _call(node, look_up, report)
@@ -65,12 +65,37 @@ def _call(node: Call, look_up: LookUp, report: Report) -> None:
 
 
 def _was_not_there(node: Binary) -> bool:
-    left, right = node.lhs, node.rhs
+    return _of_before(node.lhs, node.rhs)
+
+
+def _of_before(now: Node, before: Node) -> bool:
+    """Whether the second is the same series as the first, some time ago."""
     return (
-        isinstance(left, ast.VectorSelector)
-        and isinstance(right, ast.VectorSelector)
-        and right.offset is not None
-        and right.prettify().rpartition(" offset ")[0] == left.prettify()
+        isinstance(now, ast.VectorSelector)
+        and isinstance(before, ast.VectorSelector)
+        and before.offset is not None
+        and before.prettify().rpartition(" offset ")[0] == now.prettify()
+    )
+
+
+def _risen(node: Binary) -> bool:
+    """Whether it is a counter's value less the one that it had before."""
+    before = node.rhs
+    if node.op != "-" or not (isinstance(before, Call) and before.name == "last_over_time"):
+        return False
+    last = before.args[0]
+    return isinstance(last, ast.MatrixSelector) and _of_before(node.lhs, last.vector_selector)
+
+
+def _began_anew(node: Binary) -> bool:
+    """Whether the right side of this `or` is what a counter has counted where it has not risen, as it began since then."""
+    anew = node.rhs.lhs if node.op == "or" and isinstance(node.rhs, Binary) and node.rhs.op == "and" else None
+    return isinstance(anew, ast.VectorSelector) and any(
+        isinstance(part, Binary)
+        and _risen(part)
+        and isinstance(part.lhs, ast.VectorSelector)
+        and part.lhs.prettify() == anew.prettify()
+        for part in parts(node.lhs)
     )
 
 

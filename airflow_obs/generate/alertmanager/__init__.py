@@ -1,0 +1,1 @@
+"""The policy as Alertmanager takes it: routes, receivers, messages, times, inhibition."""

@@ -1,0 +1,1 @@
+"""Objectives: what is recorded of them, and the alerts on that."""
