@@ -8,7 +8,7 @@ import sys
 import click
 
 from airflow_obs import __version__
-from airflow_obs.cli import demo, explain, exporter, gen, grants, lint, policy, rules, runbook
+from airflow_obs.cli import demo, explain, exporter, gen, grants, lint, policy, routes, rules, runbook
 from airflow_obs.errors import AirflowObsError, PolicyError
 
 
@@ -22,8 +22,8 @@ def cli() -> None:
 
 
 for command in (
-    exporter.exporter, gen.gen, rules.gen_rules, lint.lint, policy.policy, explain.explain, runbook.runbook, grants.grants,
-    demo.demo,
+    exporter.exporter, gen.gen, rules.gen_rules, lint.lint, policy.policy, explain.explain, routes.routes, runbook.runbook,
+    grants.grants, demo.demo,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -18,13 +18,15 @@ from airflow_obs.cli import options
 )  # fmt: skip
 @click.option("--check", is_flag=True, help=options.CHECK_HELP)
 def gen(policy: Path | None, out: Path, check: bool) -> None:
-    """Write everything that is generated: the reference of all metrics, and the policy's rules with their tests."""
+    """Write everything that is generated: the reference of all metrics, the policy's rules and routes with their tests."""
     from airflow_obs.generate.docs import docs
     from airflow_obs.generate.peers import peers
     from airflow_obs.generate.policy import policy_files
     from airflow_obs.generate.rules import rules
     from airflow_obs.policy import load
 
-    below_rules = {f"rules/{path}": text for path, text in rules(load(policy), policy).items()}
+    chosen = load(policy)
+    below_rules = {f"rules/{path}": text for path, text in rules(chosen, policy).items()}
+    options.notes_on_routes(chosen, policy)
     tree = {**docs(), **below_rules, **peers(), **policy_files(out)}
     sys.exit(options.write_or_check(tree, out, ("exporters", "rules"), policy, check=check))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from airflow_obs.errors import redact
+
+if TYPE_CHECKING:
+    from airflow_obs.policy import Policy
 
 DEFAULT_PORT = 10912
 
@@ -66,6 +70,27 @@ def note_of_silence(policy: Path | None) -> None:
     lines = (line.strip() for line in read(policy, "policy").splitlines())
     if all(not line or line.startswith("#") or line == "---" for line in lines):
         click.echo(f"airflow-obs: {policy}: says nothing, so that the default policy alone is in force", err=True)
+
+
+def notes_on_routes(chosen: Policy, policy: Path | None) -> None:
+    """Say on stderr of what nobody is told, and other things about the routes of a site's policy that it may not know.
+
+    Raises PolicyError where the receivers do not fit what is written.
+    """
+    from airflow_obs.generate.alertmanager.notes import notes
+
+    for note in notes(chosen, policy) if policy else ():
+        click.echo(f"airflow-obs: {policy}: {note}", err=True)
+
+
+def pairs(texts: Iterable[str]) -> dict[str, str]:
+    """Some NAME=VALUE; raises BadParameter, also where a name is given twice."""
+    found: dict[str, str] = {}
+    for name, value in map(pair, texts):
+        if name in found:
+            raise click.BadParameter(f"{name} is given twice: give it once", param_hint="--label")
+        found[name] = value
+    return found
 
 
 def pair(text: str) -> tuple[str, str]:

@@ -29,13 +29,15 @@ def schema() -> None:
 def check(policy: Path | None) -> None:
     """Say what is wrong with a policy, all at once: FILE:LINE:COLUMN and what to do; exit 2 if anything is.
 
-    What `gen-rules` would refuse is refused here.
+    What `gen-rules` would refuse is refused here, and what it says of the routes is said on stderr.
     """
     from airflow_obs.generate.proven import proven
     from airflow_obs.policy.loader import load
 
     options.note_of_silence(policy)
-    proven(load(policy), policy)
+    chosen = load(policy)
+    proven(chosen, policy)
+    options.notes_on_routes(chosen, policy)
     click.echo("ok")
 
 

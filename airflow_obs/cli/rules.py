@@ -24,7 +24,7 @@ FORMATS = ("prometheus", "prometheusrule", "mimir", "vmrule")
     help="Only files of this kind, without tests and README; may be given several times.  [default: all that the policy asks for]",
 )  # fmt: skip
 def gen_rules(policy: Path | None, out: Path, check: bool, formats: tuple[str, ...]) -> None:
-    """Write the alerts of the policy as rules, with their tests for promtool.
+    """Write the alerts of the policy as rules, with their tests for promtool, and who is told of them, for Alertmanager.
 
     \b
     DIR/prometheus/NAME.SUBJECT.yaml    for Prometheus and Thanos' ruler
@@ -33,8 +33,12 @@ def gen_rules(policy: Path | None, out: Path, check: bool, formats: tuple[str, .
     DIR/mimir/NAME.yaml                 for mimirtool rules sync
     DIR/tests/NAME.SUBJECT.test.yaml    for promtool test rules
     DIR/README.md                       every alert, and how to load them
+    DIR/alertmanager/alertmanager.yml   for Alertmanager: routes, receivers, silences, inhibition
+    DIR/alertmanagerconfig/SPACE.yaml   AlertmanagerConfig, for prometheus-operator
+    DIR/tests/routes.test.sh            their tests, for amtool
+    DIR/alertmanager/README.md          who is told of what, and when not
 
-    NAME is a deployment of the policy.
+    NAME is a deployment of the policy, SPACE a namespace in which some of them run.
 
     Files below DIR that an earlier run wrote and that are no longer generated are removed; files of yours, and those of a policy
     in another file, are never touched.
@@ -43,5 +47,8 @@ def gen_rules(policy: Path | None, out: Path, check: bool, formats: tuple[str, .
     from airflow_obs.policy import load
 
     options.note_of_silence(policy)
-    tree = rules(load(policy), policy, formats)
+    chosen = load(policy)
+    tree = rules(chosen, policy, formats)
+    if not formats:
+        options.notes_on_routes(chosen, policy)
     sys.exit(options.write_or_check(tree, out, folders(formats), policy, check=check))

@@ -34,7 +34,7 @@ def runbook(alert: str, policy: Path | None, deployment: str | None, labels: tup
     from airflow_obs.oncall.runbook import runbook as filled
 
     del printed
-    given = dict(options.pair(one) for one in labels)
+    given = options.pairs(labels)
     if unsafe := [name for name, value in given.items() if not is_safe(value)]:
         click.echo(f"airflow-obs: --label: not set in, since a shell would act upon it: {', '.join(unsafe)}", err=True)
     chart, executor = given.pop("chart", "none"), given.pop("executor", "auto")
