@@ -55,6 +55,8 @@ check: .venv/dev
 	sh tests/install-tools.sh
 	promtool check rules rules/prometheus/*.yaml
 	promtool test rules rules/tests/*.yaml
+	amtool check-config rules/alertmanager/alertmanager.yml
+	sh rules/tests/routes.test.sh
 	sh tests/check-package.sh $(BIN)/python
 
 bench: .venv/dev

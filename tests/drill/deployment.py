@@ -16,7 +16,8 @@ from airflow_obs.demo.faults.fault import Fault
 from airflow_obs.demo.keeper import Keeper
 from airflow_obs.demo.postgres import Original
 from airflow_obs.demo.world import TICK, World, utc_now
-from tests.drill.policy import drill_policy
+from tests.drill.pager import Message, Pager
+from tests.drill.policy import IN_MAINTENANCE, drill_policy
 from tests.drill.prometheus import Firing, Prometheus
 from tests.e2e.processes import free_port
 
@@ -29,6 +30,9 @@ PATIENCE = 90.0
 AFTERMATH = 20.0
 """Seconds that it is judged after the alerts that are expected, for others that may come."""
 
+LATE = 15.0
+"""Seconds for which it goes on while nobody has been told of something: while Prometheus reads rules, it sends nothing."""
+
 ASKED_EVERY = 1.0
 """Seconds between questions to Prometheus about what fires."""
 
@@ -39,23 +43,29 @@ class Stopped(Exception):
 
 @dataclass
 class Record:
-    """What became of a deployment: when its fault began (Unix seconds), what fired, and what was said of it at the end."""
+    """What became of a deployment from when its fault began until `ended` (Unix seconds): what fired, and who was told."""
 
     deployment: str
     began: float = 0.0
+    ended: float = 0.0
     fired: list[Firing] = field(default_factory=list)
     said: dict[str, str] = field(default_factory=dict)
     """Of the alerts that fired still, the summaries."""
     failures: list[str] = field(default_factory=list)
     """Groups of rules that could not always be evaluated."""
+    messages: list[Message] = field(default_factory=list)
+    known: dict[str, set[str]] = field(default_factory=dict)
+    """The alerts that were with Alertmanager at any time, each with those that hushed it, by what it said itself."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What the deployments of a drill share: the original of their databases, Prometheus, who may start, and when it is over."""
+    """What the deployments of a drill share: the original of their databases, Prometheus and Alertmanager, who may start, and
+    when it is over."""
 
     original: Original
     prometheus: Prometheus
+    pager: Pager
     starting: BoundedSemaphore
     """Starting takes many times what running does, and must not make the others' exporters late."""
     over: Event
@@ -70,8 +80,11 @@ class Deployment:
         self.address = Address(exporter.DEFAULT_HOST, free_port())
         self.fired: set[str] = set()
         """The alerts that have been seen firing."""
+        self.known: dict[str, set[str]] = {}
+        """The alerts that Alertmanager has been seen to have, each with those that it was seen to be hushed by."""
         self._over = stage.over
         self._prometheus = stage.prometheus
+        self._pager = stage.pager
         self._keeper = keeper
         self._tick = time.monotonic()
 
@@ -93,6 +106,8 @@ class Deployment:
                 exporter.check(self._keeper)
                 fleet.check(self._keeper)
                 self.fired |= self._prometheus.firing(self.name)
+                for alert, causes in self._pager.known(self.name).items():
+                    self.known.setdefault(alert, set()).update(causes)
                 if enough():
                     return True
             # A step that came late does not make the next ones hurry.
@@ -107,10 +122,21 @@ class Deployment:
                 f"{self.name}: not within {PATIENCE:g} s: {what}\n{self._keeper.last_lines(exporter.NAME)}"
             )
 
+    def told(self) -> bool:
+        """Whether somebody has been told of all that fires and that nothing hushes, or nobody shall be."""
+        if self.name == IN_MAINTENANCE:
+            return True
+        heard = {one.name for message in self._pager.messages(self.name) for one in message.alerts}
+        known = self._pager.known(self.name)
+        return all(name in heard or known.get(name) for name in self._prometheus.firing(self.name))
+
     def record(self, began: float) -> Record:
-        """What has fired so far, of a fault that began then."""
-        of = self._prometheus
-        return Record(self.name, began, of.fired(self.name), of.said(self.name), of.failures(self.name))
+        """What has fired so far, of a fault that began then, and who was told of it."""
+        of, told = self._prometheus, self._pager
+        return Record(
+            self.name, began, time.time(), of.fired(self.name), of.said(self.name), of.failures(self.name),
+            told.messages(self.name), self.known,
+        )  # fmt: skip
 
 
 @contextmanager
@@ -155,6 +181,7 @@ def fall_sick(stage: Stage, fault: Fault, expected: Collection[str]) -> Record:
             fault.begin(deployment.world)
             deployment.go_on(PATIENCE, fault, lambda: deployment.fired >= set(expected))
             deployment.go_on(AFTERMATH, fault)
+            deployment.go_on(LATE, fault, deployment.told)
             return deployment.record(began)
         finally:
             fault.end()

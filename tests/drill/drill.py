@@ -11,6 +11,7 @@ from airflow_obs.demo import faults
 from airflow_obs.demo.postgres import Original
 from tests.drill.deployment import Record, Stage, fall_sick, live
 from tests.drill.expectations import Expectation
+from tests.drill.pager import Pager
 from tests.drill.policy import HEALTHY
 from tests.drill.prometheus import Prometheus
 
@@ -25,11 +26,16 @@ class Drill:
     """Deployments in threads, each with processes of its own; all have ended when `close` returns."""
 
     def __init__(
-        self, original: Original, prometheus: Prometheus, expected: Sequence[Expectation], side_by_side: int
+        self,
+        original: Original,
+        prometheus: Prometheus,
+        pager: Pager,
+        expected: Sequence[Expectation],
+        side_by_side: int,
     ) -> None:
         self._over = Event()
         self._pool = ThreadPoolExecutor(side_by_side + 1)
-        stage = Stage(original, prometheus, BoundedSemaphore(STARTING), self._over)
+        stage = Stage(original, prometheus, pager, BoundedSemaphore(STARTING), self._over)
         self._healthy = self._pool.submit(live, stage, HEALTHY)
         self._sick: dict[str, Future[Record]] = {
             one.fault: self._pool.submit(fall_sick, stage, faults.by_name(one.fault), one.fires) for one in expected

@@ -42,9 +42,10 @@ class Firing:
 class Prometheus:
     """A Prometheus server; its `ALERTS` series say when which alert fired."""
 
-    def __init__(self, keeper: Keeper, generated: Path) -> None:
-        """`generated` holds rule files whose names begin with that of their deployment and a dot."""
+    def __init__(self, keeper: Keeper, generated: Path, alertmanager: str) -> None:
+        """`generated` holds rule files whose names begin with that of their deployment and a dot; `alertmanager` is HOST:PORT."""
         self._generated = generated
+        self._alertmanager = alertmanager
         self._folder = keeper.folder
         self._configuration = self._folder / "prometheus.yml"
         self._written = ""
@@ -60,6 +61,8 @@ class Prometheus:
             [
                 tool("prometheus"), f"--config.file={self._configuration}", f"--storage.tsdb.path={self._folder / 'tsdb'}",
                 f"--web.listen-address={address}", "--web.enable-lifecycle",
+                # After each reload it knows no Alertmanager for up to five seconds, and what it sends then is lost.
+                f"--rules.alert.resend-delay={JUDGED}",
             ],
             cwd=self._folder,
         )  # fmt: skip
@@ -134,6 +137,7 @@ class Prometheus:
         configuration = {
             "global": {"scrape_interval": SCRAPED, "scrape_timeout": SCRAPED, "evaluation_interval": JUDGED},
             "rule_files": [f"{self._generated}/{deployment}.*.yaml" for deployment in sorted(self._judged)],
+            "alerting": {"alertmanagers": [{"static_configs": [{"targets": [self._alertmanager]}]}]},
             "scrape_configs": [{"job_name": "airflow-obs", "file_sd_configs": [{"files": ["targets/*.json"]}]}],
         }
         before, self._written = self._written, json.dumps(configuration)
