@@ -30,8 +30,9 @@ PATIENCE = 90.0
 AFTERMATH = 20.0
 """Seconds that it is judged after the alerts that are expected, for others that may come."""
 
-LATE = 15.0
-"""Seconds for which it goes on while nobody has been told of something: while Prometheus reads rules, it sends nothing."""
+LATE = 30.0
+"""Seconds for which it goes on while nobody has been told of something: while Prometheus reads rules, it sends nothing, and others
+come and go, each with a reload."""
 
 ASKED_EVERY = 1.0
 """Seconds between questions to Prometheus about what fires."""
