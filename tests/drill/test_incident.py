@@ -69,7 +69,7 @@ def test_a_page_says_what_it_is_and_what_to_do(expected: Expectation, drill: Dri
 
 @of("requeues-exhausted")
 def test_nobody_is_told_of_the_effect_beside_its_cause(expected: Expectation, drill: Drill) -> None:
-    """Though it may be seen a moment sooner than the cause; once the queue's tasks have failed, the cause is over and hushes nothing."""
+    """Though it may be seen a moment sooner than the cause. Once the queue's tasks have failed, the cause is over."""
     cause, effect = "AirflowQueueWithoutWorker", "AirflowTaskRequeuesRunningOut"
     record = drill.sick(expected.fault)
     assert {cause, effect} <= {one.name for one in record.fired}
