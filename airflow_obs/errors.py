@@ -5,6 +5,7 @@ AirflowObsError
 ├── UsageError           a flag or setting cannot be used (exit 2)
 └── SourceError          something outside did not answer as it should
     ├── SourceUnreachable    no answer at all: the other collectors of that source need not try
+    ├── SourceConflict       what it is busy with ended our reading: it may be read again at once
     ├── SourceLacks          it has no such table or column: costs what is made of it
     └── SourceNotConfigured  nobody said where it is
 """
@@ -16,7 +17,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _USERINFO = re.compile(r"(?<=://)([^:/@\s]*):(?!<password>@)[^\s]*@")
-_PASSWORD_SETTING = re.compile(r"(?i)(\bpassword['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)")
+# "using password: YES" is what MySQL says.
+_PASSWORD_SETTING = re.compile(r"(?i)((?<!using )\bpassword['\"]?\s*[=:]\s*)('[^']*'|\"[^\"]*\"|[^\s,;&]+)")
 
 
 def redact(text: str, *secrets: str | None) -> str:
@@ -79,6 +81,10 @@ class SourceError(AirflowObsError):
 
 class SourceUnreachable(SourceError):
     """A source gave no answer at all (refused, frozen, unknown host, wrong password)."""
+
+
+class SourceConflict(SourceError):
+    """A standby ended our reading, since what it had to replay stood against it: to be read again at once."""
 
 
 class SourceLacks(SourceError):

@@ -25,6 +25,7 @@ from airflow_obs.sources.broker import Broker
 from airflow_obs.sources.control import Workers
 from airflow_obs.sources.database import Database
 from airflow_obs.sources.health import HealthEndpoint
+from airflow_obs.sources.replica import at_replica
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,12 @@ def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = 
     """
     sources: dict[str, Source] = {}
     if database := deployment.sources.database:
-        schema = database.schema_name
-        sources["database"] = Database(discovery.database_url, lambda: schema or discovery.database_schema(), stop)
+        schema, replica = database.schema_name, database.replica
+        sources["database"] = Database(
+            lambda: at_replica(discovery.database_url(), replica),
+            lambda: schema or discovery.database_schema(),
+            stop,
+        )
     if health := deployment.sources.health:
         sources["health"] = HealthEndpoint(_health_urls(health.url))
     named = deployment.airflow.executor

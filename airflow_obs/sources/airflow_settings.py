@@ -6,16 +6,18 @@ import configparser
 import logging
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from airflow_obs.errors import SourceNotConfigured
+from airflow_obs.errors import SourceNotConfigured, meant
 
 log = logging.getLogger(__name__)
 
 Environment = Mapping[str, str]
 
+_COMPANIONS = ("PORT", "USER", "PASSWORD", "PASSWORD_FILE", "NAME", "SCHEME")
+"""Parts of our own settings that go with a host, whatever the source."""
 _saying = threading.Lock()
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
@@ -31,14 +33,38 @@ def airflow_option(environment: Environment, section: str, option: str) -> str |
         return None
 
 
-def our_host(environment: Environment, prefix: str) -> str | None:
-    """`prefix`_HOST of our own settings; raises SourceNotConfigured when only companions of it are set, which would be ignored."""
+def our_host(environment: Environment, prefix: str, more: Sequence[str] = ()) -> str | None:
+    """`prefix`_HOST of our own settings; raises SourceNotConfigured when only companions of it are set, which would be ignored.
+
+    `more` are companions that not every source has.
+    """
     if host := environment.get(f"{prefix}_HOST", "").strip():
         return host
-    companions = ("PORT", "USER", "PASSWORD", "PASSWORD_FILE", "NAME", "SCHEME")
-    if lone := [f"{prefix}_{part}" for part in companions if environment.get(f"{prefix}_{part}")]:
+    if lone := [f"{prefix}_{part}" for part in (*_COMPANIONS, *more) if environment.get(f"{prefix}_{part}")]:
         raise SourceNotConfigured(f"{lone[0]} is set, but {prefix}_HOST is not: set both, or none")
     return None
+
+
+def check_ours(environment: Environment, prefix: str, more: Sequence[str] = ()) -> None:
+    """Raises SourceNotConfigured for settings `prefix`_… that would be ignored: misspelt ones, and companions beside a URL.
+
+    `more` as for our_host.
+    """
+    urls, companions = ("URL_FILE", "URL"), (*_COMPANIONS, *more)
+    known = [f"{prefix}_{part}" for part in (*urls, "HOST", *companions)]
+    ours = [name for name, value in environment.items() if name.startswith(f"{prefix}_") and value]
+    if unknown := sorted(set(ours) - set(known)):
+        near = meant(unknown[0], known)
+        all_of_them = ", ".join(name.removeprefix(prefix) for name in known)
+        raise SourceNotConfigured(
+            f"there is no setting {unknown[0]}{f': did you mean {near}?' if near else ''} (there are {prefix}… {all_of_them})"
+        )
+    url = next((f"{prefix}_{part}" for part in urls if f"{prefix}_{part}" in ours), None)
+    if url and (beside := [name for part in companions if (name := f"{prefix}_{part}") in ours]):
+        raise SourceNotConfigured(
+            f"{', '.join(beside)} would be ignored, since {url} is set: put into the URL what they say and unset them, or unset "
+            f"{url} and set {prefix}_HOST"
+        )
 
 
 def airflow_cfg(environment: Environment) -> Path:
@@ -92,6 +118,17 @@ def read_secret(setting: str, path: str) -> str:
     if not text:
         raise SourceNotConfigured(f"{setting}: {path} is empty")
     return text
+
+
+def check_readable(setting: str, path: str) -> None:
+    """Raises SourceNotConfigured when the file that `setting` names cannot be read."""
+    try:
+        with Path(path).open("rb"):
+            pass
+    except OSError as error:
+        raise SourceNotConfigured(
+            f"{setting}: {path}: {error.strerror}; the exporter must be able to read this file"
+        ) from None
 
 
 def say_once(level: int, text: str) -> None:

@@ -3,54 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL
 
 from airflow_obs.errors import SourceNotConfigured
-from airflow_obs.sources.airflow_settings import (
-    Environment,
-    airflow_cfg,
-    airflow_option,
-    cfg_option,
-    expanded,
-    our_host,
-    read_secret,
-)
+from airflow_obs.sources.airflow_settings import Environment, airflow_option
 from airflow_obs.sources.broker_url import BrokerAddress, broker_address
+from airflow_obs.sources.database_settings import database_setting
+from airflow_obs.sources.database_url import normalised
 from airflow_obs.sources.executors import Executors
-
-_ASYNCPG_ONLY = (
-    "async_fallback",
-    "prepared_statement_cache_size",
-    "prepared_statement_name_func",
-    "statement_cache_size",
-)
 
 
 @dataclass(frozen=True)
 class Found:
-    """A URL and the setting it came from, which messages may name (the URL they may not: it can hold a password)."""
+    """A URL and the setting it came from, which messages may name (the URL they may not: it can hold a password).
+
+    `connect_args` go to the driver beside it, and before what it says.
+    """
 
     url: URL
     setting: str
+    connect_args: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
 
 def database_url(environment: Environment = os.environ) -> Found:
     """Find the metadata database, first setting wins; raises SourceNotConfigured when there is none or it cannot be used.
 
-    Asked again at every new connection, so that a rotated secret file is read without a restart.
+    Asked again at every new connection, so that rotated secrets and certificates are read without a restart.
     """
-    for look in (_from_our_url, _from_our_parts, _from_airflow_environment, _from_airflow_cfg):
-        if found := look(environment):
-            return Found(_normalised(*found), found[1])
-    raise SourceNotConfigured(
-        "database: no setting says where Airflow's metadata database is; set AIRFLOW_OBS_DB_URL (or AIRFLOW_OBS_DB_URL_FILE, "
-        "or AIRFLOW_OBS_DB_HOST, _USER, _PASSWORD and _NAME), or AIRFLOW_HOME to a folder with Airflow's airflow.cfg"
-    )
+    written = database_setting(environment)
+    if written is None:
+        raise SourceNotConfigured(
+            "database: no setting says where Airflow's metadata database is; set AIRFLOW_OBS_DB_URL (or AIRFLOW_OBS_DB_URL_FILE, "
+            "or AIRFLOW_OBS_DB_HOST, _USER, _PASSWORD and _NAME), or AIRFLOW_HOME to a folder with Airflow's airflow.cfg"
+        )
+    text, setting = written
+    url, connect_args = normalised(text, setting)
+    return Found(url, setting, connect_args)
 
 
 class AirflowSettings:
@@ -124,110 +116,3 @@ def _reachable(host: str | None) -> str:
     if host in {None, "", "0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
         return "localhost"
     return f"[{host}]" if ":" in str(host) else str(host)
-
-
-def _from_our_url(environment: Environment) -> tuple[str, str] | None:
-    if path := environment.get("AIRFLOW_OBS_DB_URL_FILE"):
-        return read_secret("AIRFLOW_OBS_DB_URL_FILE", path), f"AIRFLOW_OBS_DB_URL_FILE ({path})"
-    if url := environment.get("AIRFLOW_OBS_DB_URL"):
-        return url, "AIRFLOW_OBS_DB_URL"
-    return None
-
-
-def _from_our_parts(environment: Environment) -> tuple[str, str] | None:
-    host = our_host(environment, "AIRFLOW_OBS_DB")
-    if not host:
-        return None
-    password = environment.get("AIRFLOW_OBS_DB_PASSWORD")
-    if path := environment.get("AIRFLOW_OBS_DB_PASSWORD_FILE"):
-        password = read_secret("AIRFLOW_OBS_DB_PASSWORD_FILE", path)
-    port = environment.get("AIRFLOW_OBS_DB_PORT") or "5432"
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise SourceNotConfigured(f"database: AIRFLOW_OBS_DB_PORT is {port!r}, not a port number (1 to 65535)")
-    url = URL.create(
-        "postgresql",
-        username=environment.get("AIRFLOW_OBS_DB_USER") or None,
-        password=password,
-        **_place(host, port),
-        database=environment.get("AIRFLOW_OBS_DB_NAME") or "airflow",
-    )
-    return url.render_as_string(hide_password=False), "AIRFLOW_OBS_DB_HOST and its companions"
-
-
-def _place(host: str, port: str) -> dict[str, Any]:
-    """As parts of a URL; a host that is a path is the folder of a Unix socket, as libpq has it."""
-    return {"query": {"host": host, "port": port}} if host.startswith("/") else {"host": host, "port": int(port)}
-
-
-def _from_airflow_environment(environment: Environment) -> tuple[str, str] | None:
-    for name in ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN"):
-        if url := environment.get(name):
-            return expanded(environment, url), name
-        for suffix in ("_CMD", "_SECRET"):
-            if environment.get(name + suffix):
-                raise SourceNotConfigured(
-                    f"database: {name}{suffix} is Airflow's to resolve, not ours; give us the URL itself in AIRFLOW_OBS_DB_URL "
-                    "or AIRFLOW_OBS_DB_URL_FILE"
-                )
-    return None
-
-
-def _from_airflow_cfg(environment: Environment) -> tuple[str, str] | None:
-    path = airflow_cfg(environment)
-    for section in ("database", "core"):
-        if url := cfg_option(environment, section, "sql_alchemy_conn"):
-            return url, f"{path} [{section}] sql_alchemy_conn"
-        for suffix in ("_cmd", "_secret"):
-            if cfg_option(environment, section, "sql_alchemy_conn" + suffix):
-                raise SourceNotConfigured(
-                    f"database: {path} has [{section}] sql_alchemy_conn{suffix}, which is Airflow's to resolve, not ours; give us "
-                    "the URL itself in AIRFLOW_OBS_DB_URL or AIRFLOW_OBS_DB_URL_FILE"
-                )
-    # Airflow's own default, which a generated 3.x airflow.cfg only holds as a comment.
-    default = path.parent / "airflow.db"
-    return (f"sqlite:///{default}", str(default)) if default.is_file() else None
-
-
-def _normalised(text: str, setting: str) -> URL:
-    """The same database through the drivers we ship, whatever driver Airflow itself uses."""
-    try:
-        url = make_url(text.strip())
-        # An @ in the password ends it: the rest is taken for the host, and would be shown as such in messages.
-        before_password = text.partition("://")[2].partition(":")[0]
-        if url.get_backend_name() != "sqlite" and text.count("@") - before_password.count("@") > 1:
-            raise ValueError("@")
-    except (ArgumentError, ValueError):
-        raise SourceNotConfigured(
-            f"database: {setting} is not a database URL; write it like postgresql://USER:…@HOST:5432/airflow, with special "
-            "characters of the password percent-encoded"
-        ) from None
-    return _dialect(url.drivername.partition("+")[0], setting)(url, setting)
-
-
-def _dialect(name: str, setting: str) -> Callable[[URL, str], URL]:
-    try:
-        return _DIALECTS[name]
-    except KeyError:
-        raise SourceNotConfigured(
-            f"database: {setting} is a {name} URL; this release reads PostgreSQL and SQLite"
-        ) from None
-
-
-def _postgresql(url: URL, _setting: str) -> URL:
-    query = {name: value for name, value in url.query.items() if name not in _ASYNCPG_ONLY}
-    if ssl := query.pop("ssl", None):  # asyncpg's spelling of libpq's sslmode
-        query.setdefault("sslmode", ssl)
-    return url.set(drivername="postgresql+psycopg2", query=query)
-
-
-def _sqlite(url: URL, setting: str) -> URL:
-    if not url.database or url.database == ":memory:":
-        raise SourceNotConfigured(f"database: {setting} names no file; write it like sqlite:////opt/airflow/airflow.db")
-    return url.set(drivername="sqlite+pysqlite", query={})
-
-
-_DIALECTS: dict[str, Callable[[URL, str], URL]] = {
-    "postgres": _postgresql,
-    "postgresql": _postgresql,
-    "sqlite": _sqlite,
-}

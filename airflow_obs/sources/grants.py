@@ -1,18 +1,26 @@
-"""The grants that the exporter's role needs: the script, and how a message tells somebody to run it."""
+"""The grants that the exporter's role needs: the scripts, and how a message tells somebody to run them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-RUN_GRANTS = (
-    "run `airflow-obs grants | psql …` as the owner of Airflow's tables (again after every `airflow db migrate`, and after "
-    "Celery's first result)"
-)
-_IN_A_WHEEL = Path(__file__).with_name("grants.sql")
-"""Put there by pyproject.toml; a clone, installed as editable or not at all, has it only where people look for it."""
-_IN_A_CLONE = Path(__file__).parents[2] / "exporters" / "postgresql" / "grants.sql"
+_AGAIN = "again after every `airflow db migrate`, and after Celery's first result"
+RUN_GRANTS = {
+    "postgresql": f"run `airflow-obs grants | psql …` as the owner of Airflow's tables ({_AGAIN})",
+    "mysql": (
+        "run `airflow-obs grants --for mysql | mysql -N DATABASE | mysql DATABASE` as an administrator, with the name of "
+        f"Airflow's database ({_AGAIN})"
+    ),
+}
+"""What to do where our role may not read, by the kind of server."""
+_IN_A_CLONE = Path(__file__).parents[2] / "exporters"
 
 
-def script() -> bytes:
-    """The SQL that gives the role airflow_obs its columns, for psql in Airflow's database: exporters/postgresql/grants.sql."""
-    return (_IN_A_WHEEL if _IN_A_WHEEL.exists() else _IN_A_CLONE).read_bytes()
+def script(kind: str = "postgresql") -> bytes:
+    """The SQL that gives the role airflow_obs its columns in Airflow's database: exporters/<kind>/grants.sql.
+
+    psql runs what it is; what the one for MySQL and MariaDB answers is to be run.
+    """
+    # pyproject.toml puts it into a wheel; a clone, installed as editable or not at all, has it only where people look for it.
+    in_a_wheel = Path(__file__).with_name(f"grants_{kind}.sql")
+    return (in_a_wheel if in_a_wheel.exists() else _IN_A_CLONE / kind / "grants.sql").read_bytes()

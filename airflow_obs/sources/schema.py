@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
 
-from airflow_obs.errors import SourceError, SourceLacks
+from airflow_obs.errors import SourceLacks
 
 
 class Moment(sa.TypeDecorator[datetime]):
@@ -34,10 +34,14 @@ Columns = Mapping[str, Mapping[str, sa.types.TypeEngine[Any]]]
 
 
 class Table:
-    """A table for queries: `table.c.name` or `table.c["name"]` is a column, SourceError if this database lacks it."""
+    """A table for queries: `table.c.name` or `table.c["name"]` is a column, SourceError if this database lacks it.
+
+    `clause` is what SQLAlchemy takes for a table.
+    """
 
     def __init__(self, name: str, clause: sa.TableClause) -> None:
         self.name = name
+        self.clause = clause
         self.c = _Columns(clause)
 
     def optional(self, column: str) -> sa.ColumnElement[Any]:
@@ -68,6 +72,15 @@ class _Columns:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What a database's catalogue says of it, without its revision: the parts of a Schema."""
+
+    columns: Columns
+    indexed: frozenset[tuple[str, str]]
+    withheld: frozenset[tuple[str, str]] = frozenset()
+
+
+@dataclass(frozen=True)
 class Schema:
     """The shape of one metadata database.
 
@@ -95,105 +108,6 @@ class Schema:
         return Table(name, sa.table(name, *(sa.column(column, kind) for column, kind in self.columns[name].items())))
 
 
-def read(connection: sa.Connection) -> Schema:
-    """Read the shape of the database behind `connection`; SourceError when it is not Airflow's.
-
-    Its revision is read first: when a migration ends while we read, the next session sees that it has changed, and reads anew.
-    """
-    postgresql = connection.dialect.name == "postgresql"
-    known = connection.execute(_POSTGRESQL_REVISED if postgresql else _SQLITE_REVISED).scalar()
-    before = revision(connection) if known else ""
-    withheld: set[tuple[str, str]] = set()
-    if postgresql:
-        columns, indexed, withheld = _postgresql(connection)
-    else:
-        columns, indexed = _sqlite(connection)
-    for needed in ("alembic_version", "dag_run"):
-        if needed not in columns:
-            raise SourceError(_not_airflows(connection, needed))
-    return Schema(columns, frozenset(indexed), before, frozenset(withheld))
-
-
-def _not_airflows(connection: sa.Connection, needed: str) -> str:
-    elsewhere = connection.execute(_POSTGRESQL_ELSEWHERE).first() if connection.dialect.name == "postgresql" else None
-    if elsewhere is None:
-        return (
-            f"database: this is not Airflow's metadata database: it has no table {needed}; check the database's name in the "
-            "URL, or run `airflow db migrate` first"
-        )
-    schema_name, may_use, ours = elsewhere
-    if not may_use:
-        return (
-            f"database: Airflow's tables are in the schema {schema_name}, which our role may not use; run "
-            f"`airflow-obs grants | PGOPTIONS='-c search_path={schema_name}' psql …` as the owner of Airflow's tables, or "
-            f"`GRANT USAGE ON SCHEMA {schema_name} TO` the exporter's role"
-        )
-    return (
-        f"database: the schema {ours or 'of our role'} has no table {needed}, but {schema_name} has Airflow's: say "
-        f"`sources: {{database: {{schema: {schema_name}}}}}` in the policy, or set our role's search_path"
-    )
-
-
 def revision(connection: sa.Connection) -> str:
     """The alembic head, "none" while no migration has finished; it changes when Airflow is upgraded under us."""
     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() or "none"
-
-
-def _sqlite(connection: sa.Connection) -> tuple[Columns, set[tuple[str, str]]]:
-    """In two statements: SQLAlchemy's own reflection would ask several for each table and index."""
-    columns: dict[str, dict[str, sa.types.TypeEngine[Any]]] = {}
-    indexed: set[tuple[str, str]] = set()
-    for table, column, declared, place_in_key in connection.execute(_SQLITE_COLUMNS):
-        columns.setdefault(table, {})[column] = _SQLITE_TYPES.get(declared.upper(), sa.types.NullType)()
-        if place_in_key == 1:
-            indexed.add((table, column))
-    return columns, indexed | {(table, column) for table, column in connection.execute(_SQLITE_INDEXES)}
-
-
-def _postgresql(connection: sa.Connection) -> tuple[Columns, set[tuple[str, str]], set[tuple[str, str]]]:
-    """SQLAlchemy's own reflection would wait for a lock on any table, even one that nobody wants to read."""
-    columns: dict[str, dict[str, sa.types.TypeEngine[Any]]] = {}
-    withheld: set[tuple[str, str]] = set()
-    for table, column, is_moment, may_read in connection.execute(_POSTGRESQL_COLUMNS):
-        columns.setdefault(table, {})[column] = Moment() if is_moment else sa.types.NullType()
-        if may_read is False:  # NULL is a table that was dropped while we looked
-            withheld.add((table, column))
-    return columns, {(table, column) for table, column in connection.execute(_POSTGRESQL_INDEXES)}, withheld
-
-
-_POSTGRESQL_REVISED = sa.text("SELECT pg_catalog.to_regclass('alembic_version')")
-_SQLITE_REVISED = sa.text("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
-_SQLITE_TYPES = {"DATETIME": Moment, "TIMESTAMP": Moment, "BOOLEAN": sa.Boolean, "JSON": sa.JSON}
-"""What SQLite keeps as a number or a text, and a collector gets as what it is."""
-_SQLITE_COLUMNS = sa.text("""
-    SELECT t.name, c.name, c.type, c.pk FROM sqlite_master t JOIN pragma_table_info(t.name) c
-    WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite!_%' ESCAPE '!'
-""")
-_SQLITE_INDEXES = sa.text("""
-    SELECT t.name, c.name
-    FROM sqlite_master t JOIN pragma_index_list(t.name) i JOIN pragma_index_info(i.name) c
-    WHERE t.type = 'table' AND i.origin = 'c' AND NOT i.partial AND c.seqno = 0 AND c.name IS NOT NULL
-""")
-_POSTGRESQL_COLUMNS = sa.text("""
-    SELECT c.relname, a.attname, a.atttypid IN ('timestamptz'::regtype, 'timestamp'::regtype),
-           pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')
-    FROM pg_catalog.pg_class c
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    WHERE c.relkind IN ('r', 'p') AND n.nspname = pg_catalog.current_schema()
-""")
-_POSTGRESQL_INDEXES = sa.text("""
-    SELECT c.relname, a.attname
-    FROM pg_catalog.pg_index i
-         JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
-    WHERE i.indisvalid AND i.indpred IS NULL AND n.nspname = pg_catalog.current_schema()
-""")
-_POSTGRESQL_ELSEWHERE = sa.text("""
-    SELECT n.nspname, pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use, pg_catalog.current_schema()
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relname = 'alembic_version' AND n.nspname IS DISTINCT FROM CASE
-        WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN pg_catalog.current_schema() END
-    ORDER BY may_use DESC LIMIT 1
-""")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,21 +14,14 @@ import pytest
 from airflow_obs.catalog import metrics
 from airflow_obs.errors import SourceUnreachable
 from tests.brokers.conftest import ReadAs
+from tests.certificates import Authority
 from tests.redis_server import SECRETS, RedisServer
-from tests.tools import tool
 
 
 @pytest.fixture
 def certificates(tmp_path: Path) -> Path:
-    """A folder with ca.pem, and a certificate of it for localhost in both.pem."""
-    openssl = tool("openssl")
-    for arguments in (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out request.pem -subj /CN=localhost",
-        "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out certificate.pem -days 2 -extfile names",
-    ):
-        (tmp_path / "names").write_text("subjectAltName=DNS:localhost\n")
-        subprocess.run([openssl, *arguments.split()], cwd=tmp_path, check=True, capture_output=True)
+    """A folder with ca.pem, and a certificate of it for localhost in certificate.pem and certificate.key."""
+    Authority.founded(tmp_path).issue("certificate")
     return tmp_path
 
 
@@ -37,7 +29,7 @@ def certificates(tmp_path: Path) -> Path:
 def tls_in_front_of(port: int, certificates: Path) -> Iterator[int]:
     """A port that speaks TLS, asks for a certificate of the CA, and passes everything on to `port` (the wheel has no TLS)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates / "certificate.pem", certificates / "key.pem")
+    context.load_cert_chain(certificates / "certificate.pem", certificates / "certificate.key")
     context.load_verify_locations(certificates / "ca.pem")
     context.verify_mode = ssl.CERT_REQUIRED
     threads: list[threading.Thread] = []
@@ -78,7 +70,7 @@ def pass_on(source: socket.socket, target: socket.socket) -> None:
 
 
 def test_tls(server: RedisServer, reader: ReadAs, certificates: Path) -> None:
-    ca, certificate, key = (str(certificates / name) for name in ("ca.pem", "certificate.pem", "key.pem"))
+    ca, certificate, key = (str(certificates / name) for name in ("ca.pem", "certificate.pem", "certificate.key"))
     files = f"ssl_ca_certs={ca}&ssl_certfile={certificate}&ssl_keyfile={key}"
     with tls_in_front_of(server.port, certificates) as port:
         there = f":{SECRETS[1]}@localhost:{port}/0"

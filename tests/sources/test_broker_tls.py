@@ -25,7 +25,7 @@ def through_tls(url: str, port: int, tls: int, certificates: Path, ca: str = "ca
         "AIRFLOW__CELERY__SSL_ACTIVE": "True",
         "AIRFLOW__CELERY__SSL_CACERT": str(certificates / ca),
         "AIRFLOW__CELERY__SSL_CERT": str(certificates / "certificate.pem"),
-        "AIRFLOW__CELERY__SSL_KEY": str(certificates / "key.pem"),
+        "AIRFLOW__CELERY__SSL_KEY": str(certificates / "certificate.key"),
     })  # fmt: skip
     assert found is not None
     return found

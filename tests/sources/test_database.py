@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import Mock
 
 import pytest
 import sqlalchemy as sa
@@ -10,9 +13,11 @@ import sqlalchemy as sa
 from airflow_obs.errors import SourceError, SourceUnreachable, redact
 from airflow_obs.sources.database import SCHEMA_AGE, Database
 from airflow_obs.sources.discovery import Found
-from tests.airflow_database import GRANTS, AirflowDatabase
+from tests.airflow_database import GRANTS, AirflowDatabase, Templates
 from tests.airflow_schemas import POSTGRESQL_SCHEMAS, SQLITE_SCHEMAS
+from tests.chaos.server import Server
 from tests.conftest import NewDatabase
+from tests.embedded_postgres import embedded_postgres, memory_folder
 
 BUDGET = 5.0
 NEWEST = POSTGRESQL_SCHEMAS[-2]
@@ -100,6 +105,11 @@ def test_an_option_that_libpq_does_not_know() -> None:
         pass
 
 
+def test_several_hosts_are_named() -> None:
+    url = "postgresql://me@/db?host=127.0.0.1:1&host=localhost:2"
+    assert "cannot be reached (127.0.0.1:1, localhost:2, by the test)" in refusal(source(url))
+
+
 @pytest.mark.parametrize(
     ("text", "secret", "shown"),
     [
@@ -108,10 +118,66 @@ def test_an_option_that_libpq_does_not_know() -> None:
         ("http://me:pa/ss@h/x", None, "http://me:***@h/x"),
         ("at postgresql://me:p%40@h and http://h", None, "at postgresql://me:***@h and http://h"),
         ("host=h password='a b' user=me", None, "host=h password=*** user=me"),
+        ("Access denied (using password: YES)", None, "Access denied (using password: YES)"),
     ],
 )
 def test_what_is_blanked(text: str, secret: str | None, shown: str) -> None:
     assert redact(text, secret) == shown
+
+
+def test_what_the_url_says_goes_before_our_defaults(new_database: NewDatabase) -> None:
+    url = new_database(NEWEST).url + "&application_name=watcher&keepalives_count=7&tcp_user_timeout=0"
+    with closing(source(url)) as database, database.session(BUDGET) as session:
+        assert session.one(sa.text("SELECT current_setting('application_name')"))[0] == "watcher"
+        raw = session.connection.connection.driver_connection
+        assert raw is not None
+        said = raw.info.dsn_parameters
+        assert {name: said[name] for name in ("keepalives_count", "tcp_user_timeout", "keepalives_idle")} == {
+            "keepalives_count": "7", "tcp_user_timeout": "0", "keepalives_idle": "30",
+        }  # fmt: skip
+
+
+def test_another_database_is_asked_within_what_the_first_has_left(new_database: NewDatabase) -> None:
+    gone, there = new_database(NEWEST), new_database(NEWEST)
+    urls = [there.url, gone.url]
+    asked: list[str] = []
+
+    def find() -> Found:
+        asked.append(urls.pop())
+        return Found(sa.make_url(asked[-1].replace("postgresql://", "postgresql+psycopg2://")), "the test")
+
+    with closing(Database(find)) as database:
+        with database.session(BUDGET):
+            pass
+        name = gone.engine.url.database
+        there.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+        there.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        with database.session(BUDGET) as session:
+            [limit] = session.one(sa.text("SELECT extract(epoch FROM current_setting('statement_timeout')::interval)"))
+    assert asked == [gone.url, there.url]
+    assert limit < BUDGET
+
+
+def test_a_frozen_server_is_not_asked_twice() -> None:
+    """One of its own, since it stands still."""
+    with (
+        embedded_postgres(parent=memory_folder()) as postgres,
+        TemporaryDirectory() as folder,
+        ExitStack() as stack,
+    ):
+        db = stack.enter_context(Templates(postgres, Path(folder), stack).database(NEWEST))
+        found = Found(sa.make_url(db.url.replace("postgresql://", "postgresql+psycopg2://")), "the test")
+        find = Mock(return_value=found)
+        with closing(Database(find)) as database:
+            with database.session(BUDGET):
+                pass
+            with (
+                Server(postgres).frozen(),
+                pytest.raises(SourceUnreachable, match="no answer in time"),
+                database.session(0.2),
+            ):
+                pass
+            assert find.call_count == 1
 
 
 def test_a_migration_that_ends_while_the_schema_is_read_is_seen_by_the_next_session(new_database: NewDatabase) -> None:

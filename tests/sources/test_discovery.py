@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -11,6 +12,8 @@ from airflow_obs.sources.discovery import AirflowSettings, database_schema, data
 
 SECRET = "p@ss:w/rd%?#"
 ENCODED = "p%40ss%3Aw%2Frd%25%3F%23"
+LIBPQS = "sslcert=/cert&sslcrl=/crl&sslkey=/key&sslmode=verify-full&sslpassword=x&sslrootcert=/ca"
+SEVERAL = "host=h1%3A5432&host=h2%3A5433&target_session_attrs=read-write"
 
 
 @pytest.fixture
@@ -54,12 +57,15 @@ def test_the_first_setting_wins(home: Path) -> None:
         ("postgresql://me@server:pw@h/db", "postgresql+psycopg2://me%40server:pw@h/db"),
         (f"postgresql://u:{ENCODED}@h/db", f"postgresql+psycopg2://u:{ENCODED}@h/db"),
         ("postgresql:///db?host=/run/postgresql", "postgresql+psycopg2:///db?host=/run/postgresql"),
+        (f"postgresql+psycopg://u@h/db?{LIBPQS}&prepare_threshold=0", f"postgresql+psycopg2://u@h/db?{LIBPQS}"),
+        (f"postgresql+asyncpg://u@h/db?{LIBPQS}&timeout=5", f"postgresql+psycopg2://u@h/db?{LIBPQS}"),
+        (f"postgresql://u@/db?{SEVERAL}", f"postgresql+psycopg2://u@/db?{SEVERAL}"),
         ("sqlite:////opt/airflow/airflow.db", "sqlite+pysqlite:////opt/airflow/airflow.db"),
         ("sqlite+aiosqlite:////opt/airflow/airflow.db?timeout=3", "sqlite+pysqlite:////opt/airflow/airflow.db"),
     ],
 )  # fmt: skip
 def test_every_spelling_that_airflow_takes(home: Path, written: str, normal: str) -> None:
-    assert url(home, AIRFLOW_OBS_DB_URL=written).replace("%2F", "/") == normal.replace("%2F", "/")
+    assert unquote(url(home, AIRFLOW_OBS_DB_URL=written)) == unquote(normal)
 
 
 def test_parts_are_encoded_by_us(home: Path) -> None:
@@ -84,7 +90,7 @@ def test_airflows_default_database_is_found_beside_its_cfg(home: Path) -> None:
         ({}, "no setting says where"),
         ({"AIRFLOW_OBS_DB_URL": f"postgresql:/{SECRET}"}, "AIRFLOW_OBS_DB_URL is not a database URL"),
         ({"AIRFLOW_OBS_DB_URL": f"postgresql://u:{SECRET}@h:port/db"}, "AIRFLOW_OBS_DB_URL is not a database URL"),
-        ({"AIRFLOW_OBS_DB_URL": f"mysql+mysqldb://u:{ENCODED}@h/db"}, "is a mysql URL; this release reads PostgreSQL and SQLite"),
+        ({"AIRFLOW_OBS_DB_URL": f"oracle+oracledb://u:{ENCODED}@h/db"}, "is a oracle URL; this release reads PostgreSQL, MySQL,"),
         ({"AIRFLOW_OBS_DB_URL": "sqlite://"}, "names no file"),
         ({"AIRFLOW_OBS_DB_URL_FILE": "/nowhere/url"}, "/nowhere/url: No such file or directory"),
         ({"AIRFLOW_OBS_DB_HOST": "h", "AIRFLOW_OBS_DB_PORT": "pg"}, "AIRFLOW_OBS_DB_PORT is 'pg', not a port number"),
@@ -107,13 +113,43 @@ def test_variables_are_expanded_as_airflow_does(home: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("part", ["PORT", "USER", "PASSWORD", "PASSWORD_FILE", "NAME"])
+@pytest.mark.parametrize(
+    "part",
+    ["PORT", "USER", "PASSWORD", "PASSWORD_FILE", "NAME", "SCHEME", "SSLMODE", "SSLROOTCERT", "SSLCERT", "SSLKEY"],
+)
 def test_companions_of_a_host_that_is_not_set_are_no_silence(home: Path, part: str) -> None:
     (home / "airflow.cfg").write_text("[database]\nsql_alchemy_conn = postgresql://host/db\n")
     lone = {f"AIRFLOW_OBS_DB_{part}": "x"}
     with pytest.raises(SourceNotConfigured, match=f"AIRFLOW_OBS_DB_{part} is set, but AIRFLOW_OBS_DB_HOST is not"):
         url(home, **lone)
-    assert url(home, AIRFLOW_OBS_DB_URL="postgresql://other/db", **lone) == "postgresql+psycopg2://other/db"
+    for name in ("AIRFLOW_OBS_DB_URL", "AIRFLOW_OBS_DB_URL_FILE"):
+        with pytest.raises(SourceNotConfigured, match=f"AIRFLOW_OBS_DB_{part} would be ignored, since {name} is set"):
+            url(home, **{name: "postgresql://other/db"}, AIRFLOW_OBS_DB_HOST="host", **lone)
+
+
+def test_all_companions_beside_a_url_are_named_and_none_that_is_empty(home: Path) -> None:
+    beside = {"AIRFLOW_OBS_DB_SSLMODE": "verify-full", "AIRFLOW_OBS_DB_PORT": "5433", "AIRFLOW_OBS_DB_USER": ""}
+    with pytest.raises(SourceNotConfigured) as caught:
+        url(home, AIRFLOW_OBS_DB_URL=f"postgresql://u:{ENCODED}@h/db", **beside)
+    assert str(caught.value) == (
+        "AIRFLOW_OBS_DB_PORT, AIRFLOW_OBS_DB_SSLMODE would be ignored, since AIRFLOW_OBS_DB_URL is set: put into the URL what they "
+        "say and unset them, or unset AIRFLOW_OBS_DB_URL and set AIRFLOW_OBS_DB_HOST"
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "near"),
+    [("SSLMOD", "SSLMODE"), ("SSL_MODE", "SSLMODE"), ("SSLROOTCRT", "SSLROOTCERT"), ("PASWORD", "PASSWORD"), ("DATABASE", None)],
+)  # fmt: skip
+@pytest.mark.parametrize("where", ["AIRFLOW_OBS_DB_URL", "AIRFLOW_OBS_DB_HOST", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+def test_a_setting_that_does_not_exist_is_no_silence(home: Path, where: str, part: str, near: str | None) -> None:
+    with pytest.raises(SourceNotConfigured) as caught:
+        url(home, **{where: "postgresql://host/db", f"AIRFLOW_OBS_DB_{part}": SECRET})
+    meant = f": did you mean AIRFLOW_OBS_DB_{near}?" if near else ""
+    assert str(caught.value).startswith(
+        f"there is no setting AIRFLOW_OBS_DB_{part}{meant} (there are AIRFLOW_OBS_DB… _URL"
+    )
+    assert SECRET not in str(caught.value)
 
 
 def test_a_cfg_is_read_again_when_it_changed(home: Path) -> None:

@@ -1,13 +1,9 @@
-"""Which database it is that answers, so that another one behind the same URL is not taken for the one before."""
+"""Which PostgreSQL database it is that answers, so that another one behind the same URL is not taken for the one before."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import sqlalchemy as sa
 from sqlalchemy.exc import InternalError, NotSupportedError, ProgrammingError
-
-from airflow_obs.errors import SourceUnreachable
 
 _NAMED = (
     "SELECT pg_catalog.concat_ws('/', oid, pg_catalog.to_regclass('alembic_version')::oid) "
@@ -32,12 +28,3 @@ def question(connection: sa.Connection) -> str:
     except (ProgrammingError, NotSupportedError, InternalError):
         return _NAMED
     return _NAMED_WITH_SYSTEM
-
-
-def of_file(path: str) -> str:
-    """Names the SQLite file at `path`: it changes when another file takes its place, not when its contents are replaced."""
-    try:
-        found = Path(path).stat()
-    except OSError as error:
-        raise SourceUnreachable(f"database: {path} went away as it was opened ({error.strerror})") from None
-    return f"{found.st_dev}/{found.st_ino}"
