@@ -20,6 +20,7 @@ venv/bin/airflow-obs --version
 venv/bin/airflow-obs gen-rules --out rules >/dev/null && diff -r rules "$OLDPWD/rules" --exclude peers.md
 venv/bin/airflow-obs runbook AirflowWatchdog | cmp - "$OLDPWD/airflow_obs/oncall/runbooks/AirflowWatchdog.md"
 venv/bin/airflow-obs grants | cmp - "$OLDPWD/exporters/postgresql/grants.sql"
+venv/bin/airflow-obs grants --for mysql | cmp - "$OLDPWD/exporters/mysql/grants.sql"
 status=0
 AIRFLOW_HOME=$work HOME=$work venv/bin/airflow-obs exporter --once >metrics.txt 2>log.txt || status=$?
 test $status = 2 && grep -q AIRFLOW_OBS_DB_URL log.txt

@@ -15,7 +15,6 @@ from airflow_obs.cli import cli
 from airflow_obs.errors import UsageError
 from airflow_obs.exporter import run
 from airflow_obs.policy.loader import load
-from tests.airflow_database import GRANTS
 from tests.airflow_schemas import SQLITE_SCHEMAS
 from tests.conftest import NewDatabase
 from tests.exporter.pages import Page
@@ -29,6 +28,7 @@ Usage: airflow-obs exporter [OPTIONS]
   The metadata database is found in the first of these that is set:
     AIRFLOW_OBS_DB_URL_FILE, AIRFLOW_OBS_DB_URL,
     AIRFLOW_OBS_DB_HOST with _PORT, _USER, _PASSWORD or _PASSWORD_FILE, _NAME,
+    _SCHEME (postgresql, mysql), _SSLMODE, _SSLROOTCERT, _SSLCERT, _SSLKEY,
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN, AIRFLOW__CORE__SQL_ALCHEMY_CONN,
     $AIRFLOW_HOME/airflow.cfg
   and so is Celery's broker:
@@ -75,11 +75,6 @@ def test_every_command_and_option_has_help(tmp_path: Path, command: str) -> None
 
 def test_version(tmp_path: Path) -> None:
     assert airflow_obs(tmp_path, "--version").stdout.startswith("airflow-obs, version ")
-
-
-def test_grants_prints_the_script_that_the_tests_run(tmp_path: Path) -> None:
-    done = airflow_obs(tmp_path, "grants")
-    assert (done.returncode, done.stdout, done.stderr) == (0, GRANTS.read_text(), "")
 
 
 @pytest.mark.parametrize("address", ["10912", "localhost", "localhost:", ":65536", ":-1", "::1:80", "[::1", "h:http"])
@@ -176,7 +171,7 @@ def test_once_exits_1_with_what_worked_if_a_collector_failed(tmp_path: Path, new
         ({"AIRFLOW_OBS_DB_URL": "not a url"}, "AIRFLOW_OBS_DB_URL is not a database URL"),
         (
             {"AIRFLOW_OBS_DB_URL": "oracle://u:hunter2@db/x"},
-            "is a oracle URL; this release reads PostgreSQL and SQLite",
+            "is a oracle URL; this release reads PostgreSQL, MySQL, MariaDB and SQLite",
         ),
         ({"AIRFLOW_OBS_DB_URL": "postgresql://u:hunter2@127.0.0.1:1/x"}, "Connection refused"),
         ({"AIRFLOW_OBS_DB_URL": "postgresql://u:hunter2@no.such.host.invalid/x"}, "could not translate host name"),
