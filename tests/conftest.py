@@ -12,9 +12,11 @@ from hypothesis import settings
 
 from tests.airflow_database import AirflowDatabase, Templates
 from tests.airflow_schemas import (
+    DISTINCT_MARIADB_SCHEMAS,
     DISTINCT_POSTGRESQL_SCHEMAS,
     DISTINCT_SCHEMAS,
     DISTINCT_SQLITE_SCHEMAS,
+    POOLED_SCHEMAS,
     Schema,
 )
 from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres, memory_folder
@@ -51,8 +53,8 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def templates(postgres_server: EmbeddedPostgres) -> Iterator[Templates]:
     """The schemas, each loaded at first use."""
-    with TemporaryDirectory(prefix="airflow-obs-", dir=memory_folder()) as folder:
-        yield Templates(postgres_server, Path(folder))
+    with TemporaryDirectory(prefix="airflow-obs-", dir=memory_folder()) as folder, ExitStack() as stack:
+        yield Templates(postgres_server, Path(folder), stack)
 
 
 @pytest.fixture
@@ -64,13 +66,25 @@ def new_database(templates: Templates) -> Iterator[NewDatabase]:
 
 @pytest.fixture(params=DISTINCT_SCHEMAS, ids=str)
 def airflow_db(request: pytest.FixtureRequest, new_database: NewDatabase) -> AirflowDatabase:
-    """An Airflow without work, once for each distinct schema on PostgreSQL and on SQLite."""
+    """An Airflow without work, once for each distinct schema on PostgreSQL, through PgBouncer, on MariaDB and on SQLite."""
     return new_database(request.param)
 
 
-@pytest.fixture(params=DISTINCT_POSTGRESQL_SCHEMAS, ids=str)
+@pytest.fixture(params=[*DISTINCT_POSTGRESQL_SCHEMAS, *POOLED_SCHEMAS], ids=str)
 def postgresql_db(request: pytest.FixtureRequest, new_database: NewDatabase) -> AirflowDatabase:
-    """An Airflow without work, once for each distinct schema on PostgreSQL."""
+    """An Airflow without work, once for each distinct schema on PostgreSQL, and through PgBouncer."""
+    return new_database(request.param)
+
+
+@pytest.fixture(params=[*DISTINCT_POSTGRESQL_SCHEMAS, *POOLED_SCHEMAS, *DISTINCT_MARIADB_SCHEMAS], ids=str)
+def server_db(request: pytest.FixtureRequest, new_database: NewDatabase) -> AirflowDatabase:
+    """An Airflow without work, once for each distinct schema on a server, which knows roles and what they may do."""
+    return new_database(request.param)
+
+
+@pytest.fixture(params=DISTINCT_MARIADB_SCHEMAS, ids=str)
+def mariadb_db(request: pytest.FixtureRequest, new_database: NewDatabase) -> AirflowDatabase:
+    """An Airflow without work, once for each distinct schema on MariaDB."""
     return new_database(request.param)
 
 

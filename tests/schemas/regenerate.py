@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from typing import Any
 from tests.airflow_install import InstallError, installed_airflow
 from tests.airflow_releases import RELEASES, cache_folder
 from tests.airflow_schemas import ROOT, SCHEMAS, Kind, Schema
-from tests.embedded_postgres import EmbeddedPostgres, embedded_postgres
+from tests.embedded_postgres import embedded_postgres
+from tests.mariadb_server import MariaDBServer, mariadb_server
+from tests.tools import tool
 
 SERVER_VERSION = 16
 """The oldest PostgreSQL in the wheel: its DDL loads on every newer one."""
@@ -33,6 +37,12 @@ ROWS = {
 
 FIXED = {"created_at": "2020-01-01 00:00:00.000000"}
 """The moment of the migration (UTC) would change the file at each run."""
+
+EXTRA = {Kind.POSTGRESQL: "postgres", Kind.MARIADB: "mysql", Kind.SQLITE: "postgres"}
+"""What brings the driver; mysqlclient is compiled, for which Debian has libmariadb-dev."""
+
+MARIADB_HEAD = "SET FOREIGN_KEY_CHECKS = 0;\n"
+"""The tables come in the order of their names, and may refer to later ones."""
 
 SQLITE_DDL = """
 SELECT made.sql FROM sqlite_master made JOIN sqlite_master owner ON owner.type = 'table' AND owner.name = made.tbl_name
@@ -67,12 +77,11 @@ def _wanted(versions: list[str]) -> list[Schema]:
 
 
 def _schema(schema: Schema, cache: Path, *, check: bool) -> int:
-    installation = installed_airflow(schema.release, "postgres", cache=cache)
+    installation = installed_airflow(schema.release, EXTRA[schema.kind], cache=cache)
     made_by = (
         f"-- Airflow {schema.release.version} on {schema.kind}, made by tests/schemas/regenerate.py: do not edit.\n"
     )
-    ddl = _postgresql_ddl if schema.kind is Kind.POSTGRESQL else _sqlite_ddl
-    text = made_by + ddl(schema, installation)
+    text = made_by + DDL[schema.kind](schema, installation)
     name = schema.file.relative_to(ROOT)
     kept = schema.file.read_text() if schema.file.exists() else ""
     if kept == text:
@@ -115,18 +124,42 @@ def _postgresql_ddl(schema: Schema, installation: Path) -> str:
         dump = subprocess.run([*command, postgres.url("airflow")], stdout=subprocess.PIPE, text=True, check=True)
         # Comments, SET and psql's own commands: they name the server's version, or only psql understands them.
         ddl = [line for line in dump.stdout.splitlines() if not line.startswith(("--", "SET ", "SELECT ", "\\"))]
-        return "".join(f"{line}\n" for line in ddl if line) + _postgresql_rows(postgres)
+        columns = "SELECT attname FROM pg_attribute WHERE attrelid = 'public.{}'::regclass AND attnum > 0"
+        rows = _rows(lambda query: postgres.execute(query, "airflow"), columns, prefix="public.", zone="+00")
+        return "".join(f"{line}\n" for line in ddl if line) + rows
 
 
-def _postgresql_rows(postgres: EmbeddedPostgres) -> str:
-    statements = []
-    for table, columns in ROWS.items():
-        catalogue = f"SELECT attname FROM pg_attribute WHERE attrelid = 'public.{table}'::regclass AND attnum > 0"
-        there = {name for (name,) in postgres.execute(catalogue, "airflow")}
-        present = [column for column in columns if column in there]
-        rows = postgres.execute(f"SELECT {', '.join(present)} FROM {table} ORDER BY {_order(there)}", "airflow")
-        statements += [_insert(f"public.{table}", present, row, "+00") for row in rows]
-    return "".join(statements)
+def _mariadb_ddl(schema: Schema, installation: Path) -> str:
+    with mariadb_server() as mariadb:
+        # As Airflow's documentation says; Airflow itself gives its ids a collation that tells upper from lower case.
+        mariadb.execute("CREATE DATABASE airflow CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci")
+        _migrate(schema, installation, mariadb.url("airflow", driver="mysqldb"))
+        columns = (
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = 'airflow' AND table_name = '{}'"
+        )
+        rows = _rows(lambda query: mariadb.execute(query, "airflow"), columns)
+        return MARIADB_HEAD + _with_sorted_keys(_dump(mariadb, "airflow")) + rows
+
+
+def _dump(mariadb: MariaDBServer, database: str) -> str:
+    command = [tool("mariadb-dump"), "--no-defaults", f"--socket={mariadb.socket}", "--user=root"]
+    # Compact: without comments and SET, which name the server and the day, and only the server's own commands understand.
+    done = subprocess.run([*command, "--no-data", "--compact", database], stdout=subprocess.PIPE, text=True, check=True)
+    kept = [line for line in done.stdout.splitlines() if not line.startswith("/*")]
+    return "".join(f"{re.sub(' AUTO_INCREMENT=[0-9]+', '', line)}\n" for line in kept)
+
+
+def _with_sorted_keys(ddl: str) -> str:
+    """The DDL with the indexes of each table in the order of their names, as Airflow makes them in one that varies."""
+    return re.sub("(?m)(^  (?:UNIQUE )?KEY .*,?\n)+", lambda keys: _sorted_lines(keys.group()), ddl)
+
+
+def _sorted_lines(lines: str) -> str:
+    # Unique ones first, as the server itself has them.
+    separated = sorted(
+        (line.removesuffix(",") for line in lines.splitlines()), key=lambda line: ("UNIQUE" not in line, line)
+    )
+    return ",\n".join(separated) + (",\n" if lines.endswith(",\n") else "\n")
 
 
 def _sqlite_ddl(schema: Schema, installation: Path) -> str:
@@ -136,16 +169,21 @@ def _sqlite_ddl(schema: Schema, installation: Path) -> str:
         with closing(sqlite3.connect(file)) as connection:
             made = connection.execute(SQLITE_DDL)
             lines = "".join(f"{sql};\n" for (sql,) in made).splitlines()
-            return "".join(f"{line.rstrip()}\n" for line in lines) + _sqlite_rows(connection)
+            rows = _rows(connection.execute, "SELECT name FROM pragma_table_info('{}')")
+            return "".join(f"{line.rstrip()}\n" for line in lines) + rows
 
 
-def _sqlite_rows(connection: sqlite3.Connection) -> str:
+DDL = {Kind.POSTGRESQL: _postgresql_ddl, Kind.MARIADB: _mariadb_ddl, Kind.SQLITE: _sqlite_ddl}
+
+
+def _rows(ask: Callable[[str], Iterable[tuple[Any, ...]]], catalogue: str, prefix: str = "", zone: str = "") -> str:
+    """INSERT statements for the rows of ROWS; `catalogue` is the query for a table's columns, `{}` the table's name."""
     statements = []
     for table, columns in ROWS.items():
-        there = {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+        there = {name for (name,) in ask(catalogue.format(table))}
         present = [column for column in columns if column in there]
-        rows = connection.execute(f"SELECT {', '.join(present)} FROM {table} ORDER BY {_order(there)}")
-        statements += [_insert(table, present, row, "") for row in rows]
+        rows = ask(f"SELECT {', '.join(present)} FROM {table} ORDER BY {_order(there)}")
+        statements += [_insert(f"{prefix}{table}", present, row, zone) for row in rows]
     return "".join(statements)
 
 

@@ -25,11 +25,15 @@ def a_task_instance_that_never_started(db: AirflowDatabase, *, created: datetime
 
 def results_of_celery(db: AirflowDatabase, *done: datetime) -> None:
     """Results in the database, as Celery's backend keeps them (the table is its own, made at the first result)."""
-    number = "SERIAL" if db.kind is Kind.POSTGRESQL else "INTEGER"
+    number, result, moment_type = {
+        Kind.POSTGRESQL: ("SERIAL", "BYTEA", "TIMESTAMP"),
+        Kind.MARIADB: ("INTEGER AUTO_INCREMENT", "BLOB", "DATETIME"),
+        Kind.SQLITE: ("INTEGER", "BLOB", "DATETIME"),
+    }[db.kind]
     with db.engine.begin() as connection:
         connection.exec_driver_sql(
             f"CREATE TABLE IF NOT EXISTS celery_taskmeta (id {number} PRIMARY KEY, task_id VARCHAR(155) UNIQUE, "
-            "status VARCHAR(50), result BYTEA, date_done TIMESTAMP, traceback TEXT)"
+            f"status VARCHAR(50), result {result}, date_done {moment_type}, traceback TEXT)"
         )
         insert = sa.text("INSERT INTO celery_taskmeta (task_id, status, date_done) VALUES (:task, 'SUCCESS', :done)")
         for moment in done:

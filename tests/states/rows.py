@@ -39,6 +39,8 @@ def insert(db: AirflowDatabase, table: str, values: Mapping[str, Any], extra: Ma
         if not key:
             connection.execute(statement)
             return None
+        if not connection.dialect.insert_returning:  # MySQL's
+            return connection.execute(statement).lastrowid
         return connection.execute(statement.returning(key[0])).scalar_one()
 
 
@@ -115,6 +117,7 @@ def _filling(column: sa.Column[Any]) -> Any:
         sa.JSON: {},
         sa.String: "",
         sa.LargeBinary: b"",
+        sa.BINARY: b"",
     }
     for kind, value in fillings.items():
         if isinstance(column.type, kind):
