@@ -4,7 +4,7 @@
 #   make lint     ruff, mypy --strict, import contracts              make e2e     against a real Airflow 2.10, 3.0, 3.1 and 3.3
 #   make check    the generated and packaged things are right        make drill   the demo's faults before the alerts, in Prometheus
 #   make gen      write what is generated from the catalogue         make bench   figures: cost, latency, memory
-#   make schemas  the tests' schemas, from real Airflows
+#   make schemas  the tests' schemas, from real Airflows             make mysql   on a MySQL of yours: URL=mysql://root@…
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -20,7 +20,7 @@ JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 # What Python makes of our modules is kept, whatever the environment says: else every process of the tests makes it anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test e2e drill lint gen check bench schemas constraints clean
+.PHONY: demo test e2e drill mysql lint gen check bench schemas constraints clean
 .DELETE_ON_ERROR:
 
 demo: .venv/demo
@@ -39,6 +39,10 @@ e2e: .venv/dev
 drill: .venv/dev
 	sh tests/install-tools.sh
 	$(BIN)/python -m pytest tests/drill $(DRILL)
+
+# What MySQL has otherwise than MariaDB, on one that you have, in a database and as an account made for it: URL=mysql://root@127.0.0.1
+mysql: .venv/dev
+	$(BIN)/python -m pytest tests/mysql --mysql '$(URL)' $(ARGS)
 
 lint: .venv/dev
 	$(BIN)/ruff check .

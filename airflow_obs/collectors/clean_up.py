@@ -71,8 +71,8 @@ class CleanUp:
             "task_instance_history": _undated_tries(db, "task_instance_history", "task_instance_id", tries),
         }
         for table, statement in statements.items():
-            if statement is not None and table not in locked:
-                yield table, db.one(statement)[0]
+            if statement is not None and table not in locked and (found := db.attempt(statement)):
+                yield table, found[0][0]
 
 
 def _undated_runs(db: Session, before: datetime) -> sa.Select[int] | None:

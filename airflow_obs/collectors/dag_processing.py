@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
-from airflow_obs.collectors.live import active_dags, known
+from airflow_obs.collectors.live import active_dags, exact, known
 from airflow_obs.model import Reading
 from airflow_obs.sources.database import Session
 
@@ -96,7 +96,9 @@ def _files(db: Session) -> list[DagFile]:
     seconds = sa.func.max(dag.c.last_parse_duration)
     statement = (
         sa.select(
-            dag.optional("relative_fileloc").label("relative"), dag.optional("fileloc").label("absolute"), seconds
+            exact(db, dag.optional("relative_fileloc")).label("relative"),
+            exact(db, dag.optional("fileloc")).label("absolute"),
+            seconds,
         )
         .where(active_dags(db.schema, dag), dag.c.last_parse_duration.is_not(None))
         .group_by(sa.text("1"), sa.text("2"))

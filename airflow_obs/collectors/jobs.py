@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import JOB_TYPES
+from airflow_obs.collectors.server_clock import server_time
 from airflow_obs.model import Reading
 from airflow_obs.policy import JobsPolicy
 from airflow_obs.sources.database import Session
-from airflow_obs.sources.schema import Moment
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Jobs:
         )
         rows = db.rows(statement)
         # Read after the rows, so that none of them is of a later moment by the same clock.
-        now = db.one(_POSTGRESQL_CLOCK)[0] if db.kind == "postgresql" else datetime.now(UTC)
+        now = server_time(db) or datetime.now(UTC)
         return [
             Job(row.job_type, row.hostname or "unknown", row.state or "none", row.latest_heartbeat,
                 row.state == "running" and row.latest_heartbeat >= alive_since,
@@ -69,6 +69,3 @@ class Jobs:
         alive = Counter(job.job_type for job in jobs if job.alive)
         for job_type in JOB_TYPES:
             yield metrics.JOBS_ALIVE.sample(alive[job_type], job_type=job_type)
-
-
-_POSTGRESQL_CLOCK = sa.text("SELECT pg_catalog.clock_timestamp() AS moment").columns(moment=Moment())

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog.airflow import UNFINISHED_RUN_STATES
 from airflow_obs.collectors.landmarks import Landmarks, look
+from airflow_obs.collectors.live import of_each_dag
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Schema, Table
 
@@ -192,34 +193,39 @@ def _newest_of(db: Session, dag_ids: Sequence[str]) -> Iterator[Any]:
     dated = date_of(db.schema)
     if not dag_ids or dated is None:
         return
-    run, dag = db.schema.table("dag_run"), db.schema.table("dag")
-    found = [
-        _first(run, dag, dated, present=present, states=states)
-        for states in (_FINISHED, (_SUCCESS,))
-        for present in dates(dated)
-    ]
-    rows = db.rows(sa.select(*found).where(dag.c.dag_id.in_(dag_ids)))
-    yield from _by_id(db, {found_id for row in rows for found_id in row if found_id is not None})
+    run = db.schema.table("dag_run")
+
+    def found(dag_id: sa.ColumnElement[str]) -> sa.Select[*tuple[Any, ...]]:
+        kinds = [(states, present) for states in (_FINISHED, (_SUCCESS,)) for present in dates(dated)]
+        firsts = (_first(run, dag_id, dated, present=present, states=states) for states, present in kinds)
+        return sa.select(*(first.label(f"first_{number}") for number, first in enumerate(firsts)))
+
+    rows = of_each_dag(db, dag_ids, found)
+    yield from _by_id(db, {found_id for *ids, _ in rows for found_id in ids if found_id is not None})
 
 
-def _first(run: Table, dag: Table, dated: str, *, present: bool, states: Sequence[str]) -> sa.ScalarSelect[Any]:
+def _first(
+    run: Table, dag_id: sa.ColumnElement[str], dated: str, *, present: bool, states: Sequence[str]
+) -> sa.ScalarSelect[Any]:
     """The id of the first of the DAG's newest WINDOW runs that ended in one of these states, dated or without a date."""
-    runs = window(run, dag, dated, present=present)
+    runs = window(run, dag_id, dated, present=present)
     chosen = sa.select(runs.c.id).where(runs.c.state.in_(states), runs.c.end_date.is_not(None))
     return chosen.order_by((runs.c[dated] if present else runs.c.id).desc()).limit(1).scalar_subquery()
 
 
-def window(run: Table, dag: Table, dated: str, *, present: bool, until: datetime | None = None) -> sa.Subquery:
-    """Of a DAG of the enclosing query the newest WINDOW runs with a date (not after `until`), or any WINDOW without one."""
+def window(
+    run: Table, dag_id: sa.ColumnElement[str], dated: str, *, present: bool, until: datetime | None = None
+) -> sa.Subquery:
+    """Of a DAG, as `of_each_dag` names it, the newest WINDOW runs with a date (not after `until`), or any WINDOW without one."""
     date = run.c[dated]
     wanted = date.is_(None) if not present else date.is_not(None) if until is None else date <= until
     cleared = (run.optional("clear_number") > 0).label("cleared")
     return (
         sa.select(run.c.id, run.c.state, run.optional("start_date").label("start_date"), run.c.end_date, date, cleared)
-        .where(run.c.dag_id == dag.c.dag_id, wanted)
+        .where(run.c.dag_id == dag_id, wanted)
         .order_by(date.desc())
         .limit(WINDOW)
-        .correlate(dag.c.dag_id.table)
+        .correlate_except(run.c.dag_id.table)
         .subquery()
     )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterator
 
 import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
+from airflow_obs.collectors import locks_mysql
+from airflow_obs.collectors.lock_queues import PREPARED, Head, LockState, Waiting, heads_of, longest_chain
 from airflow_obs.model import Reading
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Moment
@@ -26,56 +26,30 @@ MODES = (
 )
 """PostgreSQL's table locks, weakest first."""
 
-PREPARED = 0
-"""What pg_blocking_pids() says for a prepared transaction, which has no session."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A session that waits for a lock: since when (None where the server does not say), and the processes it waits for."""
-
-    since: datetime | None
-    blockers: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Head:
-    """Who is waited for and waits for nobody; `began` is its transaction's, None when it is hidden."""
-
-    state: str
-    began: datetime | None
-
-
-@dataclass(frozen=True)
-class LockState:
-    """What one run of the collector saw: locks by (mode, granted), sessions that wait by process, heads of their queues."""
-
-    locks: dict[tuple[str, bool], int]
-    waiting: dict[int, Waiting]
-    heads: list[Head]
-
 
 class Locks:
-    """Only PostgreSQL shows its locks; who blocks whom is asked only for those that wait, since asking stops the lock manager."""
+    """Who blocks whom is asked only for those that wait: of PostgreSQL, asking stops the lock manager."""
 
     name = "locks"
     source = "database"
 
     def read(self, db: Session) -> LockState | None:
-        """None on SQLite, which has one lock for everything."""
+        """None on SQLite, which has one lock for everything, and where our role may not see."""
+        if db.kind == "mysql":
+            return locks_mysql.lock_queues(db)
         if db.kind != "postgresql":
             return None
         locks = {(row.mode, row.granted): row.locks for row in db.rows(_LOCKS)}
         waiting = {row.pid: Waiting(row.since, tuple(row.blockers)) for row in db.rows(_WAITING)}
-        heads = {pid for one in waiting.values() for pid in one.blockers} - set(waiting)
-        return LockState(locks, waiting, _heads(db, sorted(heads)))
+        return LockState(waiting, _heads(db, heads_of(waiting)), locks)
 
     def samples(self, seen: LockState | None) -> Iterator[Reading]:
         if seen is None:
             return
-        for mode in reversed(MODES):
-            for state, granted in (("held", True), ("awaited", False)):
-                yield metrics.DB_LOCKS.sample(seen.locks.get((mode, granted), 0), mode=mode, state=state)
+        if seen.locks is not None:
+            for mode in reversed(MODES):
+                for state, granted in (("held", True), ("awaited", False)):
+                    yield metrics.DB_LOCKS.sample(seen.locks.get((mode, granted), 0), mode=mode, state=state)
         if moments := [one.since for one in seen.waiting.values() if one.since is not None]:
             yield metrics.DB_LOCK_WAIT_OLDEST.sample(min(moments).timestamp())
         states = Counter(head.state for head in seen.heads)
@@ -84,21 +58,6 @@ class Locks:
         if moments := [head.began for head in seen.heads if head.began is not None]:
             yield metrics.DB_BLOCKING_OLDEST.sample(min(moments).timestamp())
         yield metrics.DB_LOCK_CHAIN.sample(longest_chain(seen.waiting))
-
-
-def longest_chain(waiting: Mapping[int, Waiting]) -> int:
-    """Sessions in the longest chain, its head included; a deadlock is a circle, each of whose sessions counts once."""
-    lengths: dict[int, int] = {}
-
-    def length(pid: int, path: frozenset[int]) -> int:
-        if pid not in waiting:
-            return 1
-        if pid not in lengths:
-            behind = [length(blocker, path | {pid}) for blocker in waiting[pid].blockers if blocker not in path | {pid}]
-            lengths[pid] = 1 + max(behind, default=0)
-        return lengths[pid]
-
-    return max((length(pid, frozenset()) for pid in waiting), default=0)
 
 
 def _heads(db: Session, pids: list[int]) -> list[Head]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
-from airflow_obs.collectors.live import current_tries
+from airflow_obs.collectors.live import current_tries, exact
 from airflow_obs.model import Reading
 from airflow_obs.sources.database import Session
 
@@ -66,8 +66,8 @@ class Pools:
 def _asked_slots(db: Session) -> dict[tuple[str, str], int]:
     ti = db.schema.table("task_instance")
     statement = (
-        sa.select(ti.c.pool, ti.c.state, sa.func.sum(ti.c.pool_slots).label("slots"))
+        sa.select(exact(db, ti.c.pool).label("pool"), ti.c.state, sa.func.sum(ti.c.pool_slots).label("slots"))
         .where(ti.c.state.in_(_STATES), current_tries(db.schema, ti))
-        .group_by(ti.c.pool, ti.c.state)
+        .group_by(sa.text("1"), ti.c.state)
     )
     return {(row.pool, row.state): int(row.slots) for row in db.rows(statement)}

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import UNFINISHED_RUN_STATES, UNFINISHED_STATES
-from airflow_obs.collectors.live import current_tries, known, owners, runs_in
+from airflow_obs.collectors.live import current_tries, exact, known, owners, runs_in
 from airflow_obs.collectors.queues import Routing
 from airflow_obs.model import Metric, Reading
 from airflow_obs.policy import StuckTasksPolicy
@@ -187,17 +187,16 @@ def _paused_runs(db: Session) -> list[Group]:
 
 def _unnamed(db: Session, routing: Routing) -> list[Group]:
     ti = db.schema.table("task_instance")
-    executor = ti.optional("executor").label("executor")
     statement = (
         sa.select(
             ti.c.state,
-            ti.c.queue,
-            executor,
+            exact(db, ti.c.queue).label("queue"),
+            exact(db, ti.optional("executor")).label("executor"),
             sa.func.count().label("count_"),
             sa.func.min(ti.c.queued_dttm).label("oldest"),
         )
         .where(ti.c.state.in_(("queued", "running")), ti.c.external_executor_id.is_(None), current_tries(db.schema, ti))
-        .group_by(ti.c.state, ti.c.queue, *([ti.c.executor] if db.schema.has(ti.name, "executor") else []))
+        .group_by(ti.c.state, sa.text("2"), *([sa.text("3")] if db.schema.has(ti.name, "executor") else []))
     )
     rows = db.rows(statement)
     ours = routing.celery((row.queue or "", row.executor or None) for row in rows)

@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 from airflow_obs.collectors import last_runs
 from airflow_obs.collectors.last_runs import AT_ONCE, ROUNDS, date_of, dates, window
+from airflow_obs.collectors.live import of_each_dag
 from airflow_obs.collectors.run_outcomes import Run
 from airflow_obs.sources.database import Session
+from airflow_obs.sources.schema import Moment
 
 AT_LEAST = 20
 """DAGs that every read looks up: so few are looked up each time, and a run that somebody marks is met at once."""
@@ -127,26 +130,38 @@ def _found(db: Session, dag_ids: Collection[str], until: datetime | None) -> Ite
     dated = date_of(db.schema)
     if dated is None:
         return
-    run, dag = db.schema.table("dag_run"), db.schema.table("dag")
-    told: list[sa.ScalarSelect[Any]] = []
+    run = db.schema.table("dag_run")
+    told: defaultdict[str, list[Any]] = defaultdict(list)
     for present in dates(dated):
-        runs = window(run, dag, dated, present=present, until=until)
-        told.extend(one.scalar_subquery() for one in _told(runs, db.now, until, ordered=present))
-    for dag_id, *moments in db.rows(sa.select(dag.c.dag_id, *told).where(dag.c.dag_id.in_(dag_ids))):
-        newest, came, unread, hidden = ([one for one in moments[number::4] if one is not None] for number in range(4))
+
+        def ask(dag_id: sa.ColumnElement[str], present: bool = present) -> sa.Select[*tuple[Any, ...]]:
+            return _told(db, window(run, dag_id, dated, present=present, until=until), until, ordered=present)
+
+        for *moments, dag_id in of_each_dag(db, dag_ids, ask):
+            told[dag_id].append(moments)
+    for dag_id, rows in told.items():
+        newest, came, unread, hidden = ([one for one in each if one is not None] for each in zip(*rows, strict=True))
         since = max([*unread, *hidden], default=_EVER)
         yield _Found(dag_id, until, max(newest, default=None), min(came, default=None), since)
 
 
-def _told(runs: sa.Subquery, now: datetime, until: datetime | None, *, ordered: bool) -> Iterator[sa.Select[Any]]:
+def _told(db: Session, runs: sa.Subquery, until: datetime | None, *, ordered: bool) -> sa.Select[*tuple[Any, ...]]:
     """Of these runs the last success and the first start; until when there may be others, and until when one was hidden."""
-    success = sa.select(sa.func.max(runs.c.end_date)).where(runs.c.state == _SUCCESS)
-    yield success if until is None else success.where(runs.c.end_date <= until)
-    yield sa.select(sa.func.min(runs.c.start_date))
-    moment = sa.literal(now, runs.c.end_date.type)
+    moment = _now(db)
+    success = runs.c.state == _SUCCESS
     end = sa.func.coalesce(runs.c.end_date, moment)
     # What is dated before all of them ended before one of them did.
     others = sa.func.min(end) if ordered else moment
-    yield sa.select(sa.case((sa.func.count() >= last_runs.WINDOW, others))).select_from(runs)
-    # Clearing a run takes its end, and its next one takes the place.
-    yield sa.select(sa.func.max(end)).where(runs.c.cleared)
+    return sa.select(
+        sa.func.max(sa.case((success if until is None else success & (runs.c.end_date <= until), runs.c.end_date))),
+        sa.func.min(runs.c.start_date),
+        sa.case((sa.func.count() >= last_runs.WINDOW, others)),
+        # Clearing a run takes its end, and its next one takes the place.
+        sa.func.max(sa.case((runs.c.cleared, end))),
+    ).select_from(runs)
+
+
+def _now(db: Session) -> sa.ColumnElement[datetime]:
+    now = sa.literal(db.now, Moment())
+    # To MySQL it is a text, and so is what it is chosen from.
+    return sa.type_coerce(sa.cast(now, mysql.DATETIME(fsp=6)), Moment()) if db.kind == "mysql" else now

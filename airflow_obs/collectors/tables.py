@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import ARCHIVE_PREFIX, RECENCY_COLUMNS
+from airflow_obs.collectors.tables_mysql import estimates
 from airflow_obs.model import Reading
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Moment, Schema
@@ -47,13 +48,13 @@ class Table:
 
 
 class Tables:
-    """Sizes are exact but for tables under an ACCESS EXCLUSIVE lock, where asking would wait: those come from statistics."""
+    """Sizes are exact but for PostgreSQL's tables under an ACCESS EXCLUSIVE lock, where asking would wait: from statistics."""
 
     name = "tables"
     source = "database"
 
     def read(self, db: Session) -> list[Table]:
-        tables = _postgresql(db) if db.kind == "postgresql" else _sqlite(db)
+        tables = _tables(db)
         moments = oldest_rows(db, {name for name, table in tables.items() if not table.locked})
         readable = {
             table: db.may_read(table, *_judged_by(db.schema, table, column))
@@ -86,14 +87,17 @@ class Tables:
                 yield metrics.TABLE_READABLE.sample(table.readable, table=table.name)
 
 
+def _tables(db: Session) -> dict[str, Table]:
+    if db.kind == "postgresql":
+        return _postgresql(db)
+    return _mysql(db) if db.kind == "mysql" else _sqlite(db)
+
+
 def _postgresql(db: Session) -> dict[str, Table]:
     sizes = db.attempt(_POSTGRESQL_TABLES.bindparams(exact=True))
     if sizes is None:  # a lock was taken between our look at the locks and our asking
         sizes = db.rows(_POSTGRESQL_TABLES.bindparams(exact=False))
-    tables = {
-        row.name: Table(row.name, float(row.size), float(row.rows), float(row.dead_rows), locked=row.locked)
-        for row in sizes
-    }
+    tables = {row.name: Table(row.name, float(row.size), row.rows, row.dead_rows, locked=row.locked) for row in sizes}
     for name, known in statistics(db).items():
         if name in tables:
             tables[name] = replace(tables[name], undated_ratio=known.undated_ratio, oldest=known.oldest)
@@ -107,6 +111,10 @@ def statistics(db: Session) -> dict[str, Table]:
     names, columns = zip(*RECENCY_COLUMNS, strict=True)
     found = db.rows(_POSTGRESQL_STATISTICS.bindparams(tables=list(names), columns=list(columns)))
     return {row.name: Table(row.name, undated_ratio=row.null_fraction, oldest=row.oldest) for row in found}
+
+
+def _mysql(db: Session) -> dict[str, Table]:
+    return {name: Table(name, known.size, known.rows) for name, known in estimates(db).items()}
 
 
 def _sqlite(db: Session) -> dict[str, Table]:
@@ -132,8 +140,13 @@ def oldest_rows(db: Session, unlocked: set[str]) -> dict[str, datetime | None]:
         and db.may_read(table, *_judged_by(db.schema, table, column))
         and (query := _oldest_row(db.schema, table, column)) is not None
     ]
-    found = db.rows(sa.union_all(*queries)) if queries else []
+    found = (db.attempt(sa.union_all(*queries)) if queries else []) or _one_by_one(db, queries)
     return {row.name: row.oldest for row in found if row.oldest is not None or not row.unseen}
+
+
+def _one_by_one(db: Session, queries: list[sa.Select[*tuple[Any, ...]]]) -> list[Any]:
+    """Without those behind a lock, of which MySQL does not tell beforehand."""
+    return [row for query in queries for row in db.attempt(query) or ()]
 
 
 def _oldest_row(schema: Schema, name: str, column: str) -> sa.Select[*tuple[Any, ...]] | None:
@@ -164,6 +177,7 @@ def _key(schema: Schema, table: str) -> str | None:
     return next((key for key in _IN_ORDER_OF_TIME if (table, key) in schema.indexed), None)
 
 
+# A standby counts no changes of rows: it would say that there are none.
 _POSTGRESQL_TABLES = sa.text("""
     WITH locked AS (
         SELECT relation FROM pg_catalog.pg_locks
@@ -181,9 +195,9 @@ _POSTGRESQL_TABLES = sa.text("""
         WHERE c.relkind = 'r' AND n.nspname = pg_catalog.current_schema()
     )
     SELECT t.relname AS name, t.locked,
-           CASE WHEN t.reltuples < 0 OR t.relpages = 0 THEN COALESCE(pg_catalog.pg_stat_get_live_tuples(t.oid), 0)
-                ELSE t.reltuples END AS rows,
-           COALESCE(pg_catalog.pg_stat_get_dead_tuples(t.oid), 0) AS dead_rows,
+           CASE WHEN t.reltuples >= 0 AND t.relpages > 0 THEN t.reltuples
+                WHEN counts THEN COALESCE(pg_catalog.pg_stat_get_live_tuples(t.oid), 0) END::float8 AS rows,
+           CASE WHEN counts THEN COALESCE(pg_catalog.pg_stat_get_dead_tuples(t.oid), 0) END::float8 AS dead_rows,
            COALESCE(
                CASE WHEN :exact AND NOT t.unaskable THEN pg_catalog.pg_total_relation_size(t.oid) END,
                pg_catalog.current_setting('block_size')::bigint * (
@@ -192,7 +206,7 @@ _POSTGRESQL_TABLES = sa.text("""
                       OR r.oid IN (SELECT indexrelid FROM pg_catalog.pg_index WHERE indrelid IN (t.oid, t.reltoastrelid))
                )
            ) AS size
-    FROM tables t
+    FROM tables t CROSS JOIN (SELECT NOT pg_catalog.pg_is_in_recovery() AS counts) AS server
 """)
 # Of a column's values the planner keeps the commonest and the bounds of a histogram of the rest.
 _POSTGRESQL_STATISTICS = sa.text("""

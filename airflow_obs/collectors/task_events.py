@@ -99,27 +99,26 @@ def _waiting(db: Session, requeued: Counter[Try]) -> Counter[Try]:
     """Those that still wait in the same try; the others have run, failed or been cleared, and their budget is a new one."""
     waiting: Counter[Try] = Counter()
     for most in batched((each for each, _ in requeued.most_common()), _AT_ONCE):
-        still = _still_waiting(db, most)
+        still = still_waiting(db, most)
         waiting.update({each: requeued[each] for each in most if each in still})
         if len(waiting) >= _MOST:
             break
     return Counter(dict(waiting.most_common(_MOST)))
 
 
-def _still_waiting(db: Session, tries: Sequence[Try]) -> set[Try]:
+def still_waiting(db: Session, tries: Sequence[Try]) -> set[Try]:
+    """Those of these that wait, and others of the same runs that do."""
     ti = db.schema.table("task_instance")
     index = ti.c.map_index if db.schema.has(ti.name, "map_index") else ti.c.region_index
-    key = (ti.c.dag_id, ti.c.task_id, ti.c.run_id, index)
-    waiting = db.rows(
-        sa.select(*key, ti.c.try_number).where(
-            # What waits is little. For as many whole keys PostgreSQL plans an index lookup each, which takes longer than this.
-            ti.c.dag_id.in_({each.dag_id for each in tries}),
-            ti.c.run_id.in_({each.run_id for each in tries}),
-            ti.c.state.in_(_WAITING),
-            current_tries(db.schema, ti),
-        )
+    waiting = (
+        sa.select(ti.c.dag_id, ti.c.task_id, ti.c.run_id, index, ti.c.try_number)
+        .where(ti.c.state.in_(_WAITING), current_tries(db.schema, ti))
+        .offset(0)  # what waits is little, and else MariaDB may read all that these DAGs ever did
+        .subquery()
     )
-    return {Try(*row) for row in waiting}
+    dag_ids, run_ids = {each.dag_id for each in tries}, {each.run_id for each in tries}
+    statement = sa.select(*waiting.c).where(waiting.c.dag_id.in_(dag_ids), waiting.c.run_id.in_(run_ids))
+    return {Try(*row) for row in db.rows(statement)}
 
 
 def _requeues(events: Sequence[Event]) -> Counter[Try]:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import NO_STATE, UNFINISHED_RUN_STATES, UNFINISHED_STATES
-from airflow_obs.collectors.live import current_tries, known, runs_in, without_state
+from airflow_obs.collectors.live import current_tries, exact, known, runs_in, without_state
 from airflow_obs.collectors.queues import QueueNames, Routing
 from airflow_obs.model import Reading
 from airflow_obs.sources.database import Session
@@ -115,7 +115,7 @@ def _groups(db: Session) -> list[Group]:
             sa.func.max(entered["running"], type_=Moment()).label("started"),
         )
         .where(ti.c.state.in_(UNFINISHED_STATES), current_tries(db.schema, ti))
-        .group_by(*(each.element for each in alike))
+        .group_by(*(sa.text(str(number)) for number, _ in enumerate(alike, 1)))
     )
     return [
         _group(
@@ -139,7 +139,7 @@ def _without_state(db: Session) -> list[Group]:
 def _alike(db: Session, ti: Table) -> list[sa.Label[str]]:
     """NULL and '' are one label value, and may not become two series."""
     return [
-        _named(ti.c[name], "" if name == "executor" else NO_STATE).label(name)
+        _named(db, ti.c[name], "" if name == "executor" else NO_STATE).label(name)
         for name in _LABELS
         if db.schema.has(ti.name, name)
     ]
@@ -157,13 +157,14 @@ def _group(row: Any, oldest: datetime | None, newest: datetime | None = None) ->
     )
 
 
-def _named(column: sa.ColumnClause[str], otherwise: str) -> sa.ColumnElement[str]:
-    return sa.func.coalesce(sa.func.nullif(column, ""), sa.literal(otherwise, literal_execute=True))
+def _named(db: Session, column: sa.ColumnClause[str], otherwise: str) -> sa.ColumnElement[str]:
+    return exact(db, sa.func.coalesce(sa.func.nullif(column, ""), sa.literal(otherwise, literal_execute=True)))
 
 
 def _waits(db: Session) -> list[Wait]:
     ti = db.schema.table("task_instance")
-    queue = _named(ti.c.queue, "none")
+    queue = _named(db, ti.c.queue, NO_STATE)
+    epoch = sa.func.unix_timestamp(ti.c.queued_dttm) if db.kind == "mysql" else sa.extract("epoch", ti.c.queued_dttm)
     waited_at_most = [
         sa.func.sum(sa.case((ti.c.queued_dttm >= db.now - timedelta(seconds=bound), 1), else_=0)).label(f"upto_{i}")
         for i, bound in enumerate(metrics.TASK_QUEUE_WAIT.buckets)
@@ -172,11 +173,11 @@ def _waits(db: Session) -> list[Wait]:
         sa.select(
             queue,
             sa.func.count().label("count_"),
-            sa.func.sum(sa.extract("epoch", ti.c.queued_dttm)).label("epochs"),
+            sa.func.sum(epoch).label("epochs"),
             *waited_at_most,
         )
         .where(ti.c.state == "queued", ti.c.queued_dttm.is_not(None), current_tries(db.schema, ti))
-        .group_by(queue)
+        .group_by(sa.text("1"))
     )
     waits = []
     for row in db.rows(statement):

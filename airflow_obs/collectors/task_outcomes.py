@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from airflow_obs.catalog.airflow import NO_STATE, UNFINISHED_STATES
-from airflow_obs.collectors.live import current_tries, runs_in, without_state
+from airflow_obs.collectors.live import by_run, current_tries, runs_in, without_state
 from airflow_obs.collectors.run_outcomes import RunKey, batched, seconds
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Schema, Table
@@ -18,22 +18,24 @@ from airflow_obs.sources.schema import Schema, Table
 UNMAPPED = -1
 """Index of an instance that is not mapped, or not yet: a mapped task is one such row until it is expanded."""
 _BATCH = 500
+_BATCH_ON_MYSQL = 100
+"""Keys, which take it four times as long to plan for when they are twice as many."""
 Names = TypeVar("Names", bound=tuple[Any, ...])
-Shared = dict[str, str]
+Shared = dict[str | bytes, Any]
 """Names as they were first read: they come again with every row, and each is kept once."""
 
 
 class TaskKey(NamedTuple):
     """What names a task instance through all its tries (its `id` is new with each of them since 3.0).
 
-    3.4 calls map_index region_index; `region` is only there since then.
+    3.4 calls map_index region_index; `region` is only there since then, as the driver has it: a text, or MySQL's bytes.
     """
 
     dag_id: str
     task_id: str
     run_id: str
     map_index: int
-    region: str | None = None
+    region: str | bytes | None = None
 
     @property
     def run(self) -> RunKey:
@@ -105,7 +107,7 @@ def by_key(db: Session, keys: Iterable[TaskKey]) -> dict[TaskKey, Instance]:
     columns, key, wanted = _columns(db.schema, ti), _key(db.schema, ti), [current_tries(db.schema, ti)]
     return {
         instance.key: instance
-        for batch in batched(_run_by_run(keys), _BATCH)
+        for batch in _batches(db, keys)
         for instance in _instances(db, _of_runs(db, columns, key, batch, wanted))
     }
 
@@ -116,7 +118,7 @@ def of_tasks(db: Session, tasks: Iterable[tuple[str, ...]]) -> list[Instance]:
     columns, key, wanted = _columns(db.schema, ti), _key(db.schema, ti)[:3], [current_tries(db.schema, ti)]
     return [
         instance
-        for batch in batched(_run_by_run(tasks), _BATCH)
+        for batch in _batches(db, tasks)
         for instance in _instances(db, _of_runs(db, columns, key, batch, wanted))
     ]
 
@@ -125,7 +127,8 @@ def finished_of(db: Session, runs: Collection[RunKey], since: datetime | None) -
     """The finished instances of these runs; with `since`, those that ended no earlier."""
     ti = db.schema.table("task_instance")
     wanted = _finished(db.schema, ti, since)
-    return list(_instances(db, _each(db, _columns(db.schema, ti), [ti.c.dag_id, ti.c.run_id], runs, wanted)))
+    statement = _each(db, _columns(db.schema, ti), [ti.c.dag_id, ti.c.run_id], runs, wanted)
+    return list(_instances(db, by_run(statement, ti)))
 
 
 def finished_beating(db: Session, beat: datetime, since: datetime) -> list[Instance]:
@@ -149,7 +152,7 @@ def archived(db: Session, keys: Iterable[TaskKey]) -> dict[tuple[TaskKey, int], 
     look_up = _each if name == "task_instance_history" and db.schema.has(name, "id") else _of_runs
     found = {}
     names: Shared = {}
-    for batch in batched(_run_by_run(keys), _BATCH):
+    for batch in _batches(db, keys):
         for *row, max_tries in db.rows(look_up(db, columns, _key(db.schema, tries), batch, wanted)):
             instance = _instance(row, names)
             found[instance.key, instance.try_number] = Archived(instance, max_tries)
@@ -205,7 +208,7 @@ def _each(
     read the table instead. A LATERAL subquery that cannot be flattened (hence the OFFSET) leaves it no choice.
     """
     if db.kind != "postgresql":
-        return sa.select(*columns).where(sa.tuple_(*key).in_([one[: len(key)] for one in keys]), *wanted)
+        return sa.select(*columns).where(_among(db, key, keys), *wanted)
     looked_up = _unnested("looked_up", key, keys)
     same = [column == value for column, value in zip(key, looked_up.c, strict=True)]
     found = sa.select(*columns).where(*same, *wanted).offset(0).lateral("found")
@@ -221,15 +224,19 @@ def _of_runs(
 ) -> sa.Select[Any]:
     """The rows with these keys (dag_id, task_id, run_id, …), one index lookup for each of their runs.
 
-    Looking up each key, PostgreSQL may well read the whole run for it, as the index of the runs is the smaller one.
+    Looking up each key, PostgreSQL may well read the whole run for it, as the index of the runs is the smaller one. MySQL looks up
+    each key: of two lists it would first think through every pair.
     """
+    if db.kind == "mysql":
+        return _each(db, columns, key, keys, wanted)
     runs = list(dict.fromkeys((dag_id, run_id) for dag_id, _, run_id, *_ in keys))
     return _each(db, columns, [key[0], key[2]], runs, [*wanted, _among(db, key, keys)])
 
 
-def _run_by_run(keys: Iterable[Names]) -> list[Names]:
+def _batches(db: Session, keys: Iterable[Names]) -> Iterator[Sequence[Names]]:
     """The keys (dag_id, task_id, run_id, …) in an order in which a batch of them is of few runs."""
-    return sorted(keys, key=lambda key: (key[0], key[2]))
+    in_order = sorted(keys, key=lambda key: (key[0], key[2]))
+    return batched(in_order, _BATCH_ON_MYSQL if db.kind == "mysql" else _BATCH)
 
 
 def _among(
@@ -274,8 +281,7 @@ def _instances(db: Session, statement: sa.Executable) -> Iterator[Instance]:
 
 def _instance(row: Sequence[Any], names: Shared) -> Instance:
     state, queue, try_number, start, end, dag_id, task_id, run_id, index, *region = row
-    dag_id, task_id, run_id, *region = (
-        names.setdefault(each, each) for each in (dag_id, task_id, run_id, *map(str, region))
-    )
+    region = [each if isinstance(each, bytes) else str(each) for each in region]
+    dag_id, task_id, run_id, *region = (names.setdefault(each, each) for each in (dag_id, task_id, run_id, *region))
     key = TaskKey(dag_id, task_id, run_id, index, *region)
     return Instance(key, state, queue or NO_STATE, try_number or 0, start, end)

@@ -17,7 +17,9 @@ _DASHED = 36
 def first_id(db: Session, key: sa.ColumnClause[Any], moment: datetime) -> sa.ColumnElement[Any]:
     """The least UUID of version 7 (RFC 9562) that anything made at `moment` or later can have, as `key` holds it.
 
-    On SQLite Airflow keeps them as text, with dashes or without, whose order is theirs.
+    On SQLite and MySQL Airflow keeps them as text, with dashes or without, whose order is theirs. MariaDB from 10.7 on has a type
+    for them, which takes text, and which is in the order of time from 10.10.6 and 10.11.5 on:
+    https://mariadb.com/docs/server/reference/data-types/string-data-types/uuid-data-type
     """
     milliseconds = int(moment.timestamp() * 1000)
     number = uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (0b10 << 62))

@@ -52,9 +52,15 @@ class TriggerEnds:
 def awaited(db: Session, alive_within: timedelta) -> dict[int, Awaited]:
     """The triggers that deferred instances wait for, by id."""
     trigger, ti = db.schema.table("trigger"), db.schema.table("task_instance")
+    deferred = (
+        sa.select(ti.c.trigger_id, ti.c.trigger_timeout)
+        .where(ti.c.state == "deferred", current_tries(db.schema, ti))
+        .offset(0)  # else PostgreSQL may go through the index of triggers, where all are that have none
+        .subquery()
+    )
     statement = (
-        sa.select(trigger.c.id, trigger.c.triggerer_id, ti.c.trigger_timeout)
-        .where(ti.c.trigger_id == trigger.c.id, ti.c.state == "deferred", current_tries(db.schema, ti))
+        sa.select(trigger.c.id, trigger.c.triggerer_id, deferred.c.trigger_timeout)
+        .where(deferred.c.trigger_id == trigger.c.id)
         .order_by(trigger.c.id)
         .limit(_MOST)
     )

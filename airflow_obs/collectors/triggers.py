@@ -108,12 +108,10 @@ def _stranded(assigned: Iterable[Assigned]) -> Iterator[Reading]:
 def _assigned(db: Session, alive_within: timedelta) -> list[Assigned]:
     trigger, ti = db.schema.table("trigger"), db.schema.table("task_instance")
     # An asset's watcher lives for ever; only what a task waits for grows old.
-    awaited = (
-        sa.select(ti.c.trigger_id)
-        .where(ti.c.trigger_id == trigger.c.id, ti.c.state == "deferred", current_tries(db.schema, ti))
-        .exists()
+    awaited = sa.select(ti.c.trigger_id).where(
+        ti.c.trigger_id.is_not(None), ti.c.state == "deferred", current_tries(db.schema, ti)
     )
-    made = sa.case((awaited, trigger.optional("created_date")))
+    made = sa.case((trigger.c.id.in_(awaited), trigger.optional("created_date")))
     statement = sa.select(
         trigger.c.triggerer_id, sa.func.count().label("count_"), sa.func.min(made, type_=Moment()).label("oldest")
     ).group_by(trigger.c.triggerer_id)

@@ -1,4 +1,4 @@
-"""What vacuum does to the busy tables, and whose transactions keep it from removing dead rows."""
+"""What vacuum does to the busy tables, and what keeps it, or InnoDB's purge, from removing dead rows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.airflow import BUSY_TABLES
+from airflow_obs.collectors.replication import in_recovery
 from airflow_obs.model import Reading
 from airflow_obs.sources.database import Session
 from airflow_obs.sources.schema import Moment
@@ -35,35 +36,53 @@ class VacuumState:
     tables: list[Vacuumed]
 
 
+@dataclass(frozen=True)
+class History:
+    """What InnoDB has yet to purge: transactions whose old versions of rows are kept, since they may still be seen."""
+
+    length: int
+
+
 class Vacuum:
     """Reads only what the server remembers: no table is touched, and no lock on one is waited for."""
 
     name = "vacuum"
     source = "database"
 
-    def read(self, db: Session) -> VacuumState | None:
-        """None on SQLite, which removes rows at once."""
-        if db.kind != "postgresql":
+    def read(self, db: Session) -> VacuumState | History | None:
+        """None on SQLite, which removes rows at once, for a MySQL that keeps it from our role, and on a standby of PostgreSQL.
+
+        There nothing is vacuumed; of what the primary does to the same tables, and who holds it back, a standby knows nothing.
+        """
+        if db.kind == "mysql":
+            found = db.attempt(_HISTORY)
+            return History(found[0].length) if found else None
+        if db.kind != "postgresql" or in_recovery(db):
             return None
         holders = {row.holder: row.age for row in db.rows(_HOLDERS) if row.age is not None}
         prepared, oldest = db.one(_PREPARED)
         tables = [Vacuumed(*row) for row in db.rows(_TABLES.bindparams(tables=list(BUSY_TABLES)))]
         return VacuumState(holders, prepared, oldest, tables)
 
-    def samples(self, seen: VacuumState | None) -> Iterator[Reading]:
-        if seen is None:
-            return
-        for holder, age in seen.holders.items():
-            yield metrics.DB_XMIN_AGE.sample(age, holder=holder)
-        yield metrics.DB_PREPARED.sample(seen.prepared)
-        if seen.oldest_prepared is not None:
-            yield metrics.DB_PREPARED_OLDEST.sample(seen.oldest_prepared.timestamp())
-        for table in seen.tables:
-            if table.vacuumed is not None:
-                yield metrics.TABLE_LAST_VACUUM.sample(table.vacuumed.timestamp(), table=table.name)
-            if table.analyzed is not None:
-                yield metrics.TABLE_LAST_ANALYZE.sample(table.analyzed.timestamp(), table=table.name)
-            yield metrics.TABLE_VACUUM_THRESHOLD.sample(table.threshold, table=table.name)
+    def samples(self, seen: VacuumState | History | None) -> Iterator[Reading]:
+        if isinstance(seen, History):
+            yield metrics.DB_HISTORY.sample(seen.length)
+        elif seen is not None:
+            yield from _of_postgresql(seen)
+
+
+def _of_postgresql(seen: VacuumState) -> Iterator[Reading]:
+    for holder, age in seen.holders.items():
+        yield metrics.DB_XMIN_AGE.sample(age, holder=holder)
+    yield metrics.DB_PREPARED.sample(seen.prepared)
+    if seen.oldest_prepared is not None:
+        yield metrics.DB_PREPARED_OLDEST.sample(seen.oldest_prepared.timestamp())
+    for table in seen.tables:
+        if table.vacuumed is not None:
+            yield metrics.TABLE_LAST_VACUUM.sample(table.vacuumed.timestamp(), table=table.name)
+        if table.analyzed is not None:
+            yield metrics.TABLE_LAST_ANALYZE.sample(table.analyzed.timestamp(), table=table.name)
+        yield metrics.TABLE_VACUUM_THRESHOLD.sample(table.threshold, table=table.name)
 
 
 # Where one session is hidden the oldest is not known, so nothing is said of sessions (nor, being sessions too, of replicas).
@@ -120,3 +139,4 @@ _TABLES = sa.text("""
     WHERE s.schemaname = pg_catalog.current_schema() AND s.relname = ANY (:tables)
     ORDER BY s.relname
 """).columns(name=sa.Text(), vacuumed=Moment(), analyzed=Moment(), threshold=sa.Float())
+_HISTORY = sa.text("SELECT count AS length FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len'")

@@ -13,9 +13,12 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from airflow_obs.collectors.collector import AnyCollector
-from airflow_obs.errors import SourceError, SourceNotConfigured, SourceUnreachable, redact
+from airflow_obs.errors import SourceConflict, SourceError, SourceNotConfigured, SourceUnreachable, redact
 from airflow_obs.model import Reading
 from airflow_obs.policy import CollectorPolicy
+
+TIMES = 3
+"""How often a collector is read before a standby's conflicts fail it: each has the time that the ones before have left."""
 
 
 class Source(Protocol):
@@ -78,9 +81,7 @@ def run(job: Job, because: str | None = None) -> Run:
     bug: str | None = None
     try:
         if because is None:
-            with job.source.session(job.policy.timeout) as session:
-                rows = job.collector.read(session)
-            readings, dropped = _kept(job, job.collector.samples(rows))
+            readings, dropped = _kept(job, job.collector.samples(_read(job)))
     except SourceError as failure:
         error, source_up = str(failure), not isinstance(failure, SourceUnreachable | SourceNotConfigured)
     except Exception as failure:  # noqa: BLE001 (the boundary: a broken collector must not take the others with it)
@@ -90,6 +91,24 @@ def run(job: Job, because: str | None = None) -> Run:
         job.name, job.source.name, started, time.monotonic() - clock, readings, dropped, error,
         source_up if job.source.known else None, because is None, bug,
     )  # fmt: skip
+
+
+def _read(job: Job) -> Any:
+    """What the collector reads, again when a standby ended it: no collector remembers anything of a read that fails half way."""
+    budget, until = job.policy.timeout, time.monotonic() + job.policy.timeout
+    for _ in range(TIMES - 1):
+        try:
+            return _read_once(job, budget)
+        except SourceConflict:
+            budget = until - time.monotonic()
+            if budget <= 0:
+                raise
+    return _read_once(job, budget)
+
+
+def _read_once(job: Job, budget: float) -> Any:
+    with job.source.session(budget) as session:
+        return job.collector.read(session)
 
 
 def _kept(job: Job, readings: Iterable[Reading]) -> tuple[tuple[Reading, ...], Counter[str]]:

@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 from airflow_obs.collectors.collector import AnyCollector
 from airflow_obs.errors import SourceError
 from tests.airflow_database import EXPORTER_ROLE, GRANTS, AirflowDatabase, Templates, engine_for
-from tests.airflow_schemas import DISTINCT_POSTGRESQL_SCHEMAS, DISTINCT_SQLITE_SCHEMAS, Schema
+from tests.airflow_schemas import (
+    DISTINCT_MARIADB_SCHEMAS,
+    DISTINCT_POSTGRESQL_SCHEMAS,
+    DISTINCT_SQLITE_SCHEMAS,
+    Schema,
+)
 from tests.collectors.collected import BUDGET, every_collector, source
 from tests.conftest import NewDatabase
 from tests.embedded_postgres import memory_folder
@@ -147,6 +152,54 @@ def test_on_postgresql(
             db.execute(f"DROP TABLE {table} CASCADE")
         for name, refusal in run_all(url, every).items():
             assert refusal is None or says_what_it_needs(name, refusal) or (withheld and "permission denied" in refusal)
+
+
+def _drop_foreign_keys(db: AirflowDatabase) -> None:
+    keys = (
+        "SELECT table_name, constraint_name FROM information_schema.referential_constraints "
+        "WHERE constraint_schema = DATABASE()"
+    )
+    for table, key in db.execute(keys):
+        db.execute(f"ALTER TABLE `{table}` DROP FOREIGN KEY `{key}`")
+
+
+def _drop_column(db: AirflowDatabase, table: str, column: str) -> None:
+    """With its indexes, as PostgreSQL's CASCADE; with the table, where it is the last: MariaDB has none without columns."""
+    named = (
+        "SELECT DISTINCT index_name FROM information_schema.statistics "
+        f"WHERE table_schema = DATABASE() AND table_name = '{table}' AND column_name = '{column}'"
+    )
+    dropped = [f"DROP INDEX `{index}`" for (index,) in db.execute(named)]
+    left = "SELECT count(*) FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name = "
+    if db.execute(f"{left}'{table}'") == [(1,)]:
+        db.execute(f"DROP TABLE `{table}`")
+    else:
+        db.execute(f"ALTER TABLE `{table}` {', '.join([*dropped, f'DROP COLUMN `{column}`'])}")
+
+
+@settings(quick, max_examples=8)
+@given(
+    schema=st.sampled_from(DISTINCT_MARIADB_SCHEMAS), tables=LOST_TABLES, columns=LOST_COLUMNS,
+    withheld=LOST_COLUMNS,
+)  # fmt: skip
+def test_on_mariadb(
+    templates: Templates, schema: Schema, tables: set[str], columns: set[tuple[str, str]],
+    withheld: set[tuple[str, str]],
+) -> None:  # fmt: skip
+    with templates.database(schema) as db:
+        a_busy_airflow(db)
+        url, every = db.exporter_url, every_collector()
+        assert set(run_all(url, every).values()) == {None}
+        there = {(name, column.name) for name, table in db.tables.items() for column in table.columns}
+        for table, column in sorted(withheld & there):
+            db.execute(f"REVOKE SELECT (`{column}`) ON `{table}` FROM {EXPORTER_ROLE}")
+        _drop_foreign_keys(db)
+        for table, column in sorted(columns & there):
+            _drop_column(db, table, column)
+        for table in sorted(tables & db.tables.keys()):
+            db.execute(f"DROP TABLE IF EXISTS `{table}`")
+        for name, refusal in run_all(url, every).items():
+            assert refusal is None or says_what_it_needs(name, refusal) or (withheld and "command denied" in refusal)
 
 
 def test_an_empty_airflow_is_no_failure(new_database: NewDatabase) -> None:

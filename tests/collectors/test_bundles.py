@@ -13,6 +13,7 @@ from tests.collectors.collected import collect, read
 from tests.collectors.conftest import Ago
 from tests.conftest import NewDatabase
 from tests.states import a_bundle, a_dag, a_dag_that_changes_at_every_parse
+from tests.states.rows import update
 
 AIRFLOW_2 = [schema for schema in DISTINCT_SCHEMAS if schema.release.major == 2]
 AIRFLOW_3 = [schema for schema in DISTINCT_SCHEMAS if schema.release.major == 3]
@@ -42,9 +43,7 @@ def test_a_bundle_that_is_no_longer_refreshed(airflow_3: AirflowDatabase, ago: A
     }  # fmt: skip
     assert seen.one(metrics.BUNDLE_REFRESHED, "git") == ago(hours=2).timestamp()
     assert seen.one(metrics.BUNDLE_REFRESHED, "new") is None
-    airflow_3.execute(
-        f"UPDATE dag_bundle SET last_refreshed = '{ago(minutes=1).isoformat(sep=' ')}' WHERE name = 'git'"
-    )
+    update(airflow_3, "dag_bundle", {"last_refreshed": ago(minutes=1)}, name="git")
     assert collect(airflow_3, "bundles").one(metrics.BUNDLE_REFRESHED, "git") == ago(minutes=1).timestamp()
 
 

@@ -12,7 +12,7 @@ from airflow_obs.catalog.airflow import CLEANED_TABLES, RECENCY_COLUMNS
 from airflow_obs.collectors.clean_up import CleanUp
 from airflow_obs.policy import Retention, load, loads
 from tests.airflow_database import AirflowDatabase
-from tests.airflow_schemas import POSTGRESQL_SCHEMAS
+from tests.airflow_schemas import POSTGRESQL_SCHEMAS, Kind
 from tests.collectors.collected import Collected, collect, read
 from tests.collectors.conftest import Ago
 from tests.conftest import NewDatabase
@@ -71,8 +71,9 @@ def test_nobody_cleans_up(airflow_db: AirflowDatabase, ago: Ago) -> None:
 
 
 def test_a_moment_beyond_which_there_is_none(airflow_db: AirflowDatabase) -> None:
-    """The day on which such a row is due has no date."""
-    end_of_time = datetime(9999, 12, 31, tzinfo=UTC)
+    """The day on which such a row is due has no date (on MySQL it has, whose own moments end in 2038)."""
+    ends_early = airflow_db.kind is Kind.MARIADB
+    end_of_time = datetime(2038, 1, 19, 3, 14, 7, tzinfo=UTC) if ends_early else datetime(9999, 12, 31, tzinfo=UTC)
     a_log_row(airflow_db, dttm=end_of_time)
     assert _due(collect(airflow_db, "clean_up"), "log") == end_of_time.timestamp() + KEPT.total_seconds()
 
@@ -122,12 +123,14 @@ def test_the_last_run_of_a_dag_is_no_debt(airflow_db: AirflowDatabase, ago: Ago)
 
 def test_results_of_celery_that_nobody_deletes(airflow_db: AirflowDatabase, ago: Ago) -> None:
     assert collect(airflow_db, "clean_up").one(metrics.CLEAN_UP_RETENTION, "celery_taskmeta") is None
-    results_of_celery(airflow_db, ago(days=100), ago(days=1))
+    # On MySQL Celery keeps whole seconds.
+    old, new = (ago(days=days).replace(microsecond=0) for days in (100, 1))
+    results_of_celery(airflow_db, old, new)
     vars(airflow_db).pop("exporter_url", None)  # it grants again, now on that table too
-    assert _due(collect(airflow_db, "clean_up"), "celery_taskmeta") == ago(days=10).timestamp()
-    assert collect(airflow_db, "tables").one(metrics.TABLE_OLDEST_ROW, "celery_taskmeta") == ago(days=100).timestamp()
+    assert _due(collect(airflow_db, "clean_up"), "celery_taskmeta") == (old + KEPT).timestamp()
+    assert collect(airflow_db, "tables").one(metrics.TABLE_OLDEST_ROW, "celery_taskmeta") == old.timestamp()
     airflow_db.execute("DELETE FROM celery_taskmeta WHERE id = 1")
-    assert _due(collect(airflow_db, "clean_up"), "celery_taskmeta") == ago(days=-89).timestamp()
+    assert _due(collect(airflow_db, "clean_up"), "celery_taskmeta") == (new + KEPT).timestamp()
 
 
 def test_runs_that_no_clean_up_sees(airflow_db: AirflowDatabase, ago: Ago) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -49,9 +51,17 @@ def test_size(airflow_db: AirflowDatabase) -> None:
     assert size is not None
     if airflow_db.kind is Kind.POSTGRESQL:
         assert size == pytest.approx(airflow_db.execute("SELECT pg_database_size(current_database())")[0][0], rel=0.1)
+    elif airflow_db.kind is Kind.MARIADB:
+        assert size == sum(file.stat().st_size for file in _files(airflow_db))
     else:
         pages, page = (airflow_db.execute(f"PRAGMA {what}")[0][0] for what in ("page_count", "page_size"))
         assert size == pages * page
+
+
+def _files(airflow_db: AirflowDatabase) -> Iterator[Path]:
+    """Where MariaDB keeps its tables."""
+    ((data, name),) = airflow_db.execute("SELECT @@datadir, DATABASE()")
+    return Path(data, name).glob("*.ibd")
 
 
 def test_an_idle_transaction_is_hidden_from_a_role_that_may_not_see_it(postgresql_db: AirflowDatabase) -> None:

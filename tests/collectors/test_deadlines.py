@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import replace
+
 import pytest
 
 from airflow_obs.catalog import metrics
 from airflow_obs.collectors import deadlines
 from airflow_obs.collectors.deadlines import LOOK_AT
-from tests.airflow_database import AirflowDatabase
+from tests.airflow_database import EXPORTER_ROLE, AirflowDatabase, Templates
+from tests.airflow_releases import RELEASES
 from tests.airflow_schemas import DISTINCT_SCHEMAS, Kind, Schema
 from tests.collectors.collected import collect, collector, read
 from tests.collectors.conftest import Ago
@@ -40,25 +44,39 @@ def test_nothing_is_said_of_deadlines_before_there_are_any(schema: Schema, new_d
 
 
 def test_sla_misses(airflow_db: AirflowDatabase, ago: Ago) -> None:
-    if "sla_miss" not in airflow_db.tables:
+    if "sla_miss" not in airflow_db.tables or airflow_db.kind is Kind.MARIADB:
         assert collect(airflow_db, "deadlines").one(metrics.SLA_MISSES) is None
         return
+    _sla_misses_are_counted(airflow_db, ago)
+
+
+def test_sla_misses_by_the_performance_schema(templates: Templates, ago: Ago) -> None:
+    """MySQL has it, and MariaDB where it was switched on; to other accounts it is closed."""
+    with ExitStack() as stack:
+        own = replace(templates, stack=stack, mariadb_options=("--performance-schema=1",))
+        db = stack.enter_context(own.database(Schema(Kind.MARIADB, RELEASES["2.10.5"])))
+        assert collect(db, "deadlines").one(metrics.SLA_MISSES) is None
+        db.execute(f"GRANT SELECT ON performance_schema.table_io_waits_summary_by_table TO {EXPORTER_ROLE}@'%'")
+        _sla_misses_are_counted(db, ago)
+
+
+def _sla_misses_are_counted(db: AirflowDatabase, ago: Ago) -> None:
     one = collector("deadlines")
 
     def misses() -> float | None:
-        return read(airflow_db, one).one(metrics.SLA_MISSES)
+        return read(db, one).one(metrics.SLA_MISSES)
 
     assert misses() == 0
     for minute in (2, 1, 0):
-        an_sla_miss(airflow_db, recorded=ago(minutes=minute))
-    if airflow_db.kind is Kind.POSTGRESQL:
-        airflow_db.engine.dispose()  # a session that ends hands in what it has counted
+        an_sla_miss(db, recorded=ago(minutes=minute))
+    if db.kind is Kind.POSTGRESQL:
+        db.engine.dispose()  # a session that ends hands in what it has counted
     eventually(lambda: misses() == 3, "three more misses")
     # What is cleaned up has happened all the same: SQLite's numbers tell as long as the newest row is there.
-    airflow_db.execute("DELETE FROM sla_miss WHERE timestamp < (SELECT max(timestamp) FROM sla_miss)")
+    db.execute("DELETE FROM sla_miss WHERE timestamp < (SELECT max(timestamp) FROM sla_miss)")
     assert misses() == 3
     # One that starts after a restore would count from less: only what begins at 0 is a counter that was reset.
-    assert collect(airflow_db, "deadlines").one(metrics.SLA_MISSES) == 0
+    assert collect(db, "deadlines").one(metrics.SLA_MISSES) == 0
 
 
 def test_a_deadline_that_nobody_handles(deadline_db: AirflowDatabase, ago: Ago) -> None:

@@ -10,7 +10,7 @@ from airflow_obs.catalog import metrics
 from airflow_obs.catalog.collectors import source_of
 from airflow_obs.catalog.failures import FAILURES
 from airflow_obs.model import Failure, Metric
-from tests.airflow_schemas import POSTGRESQL_SCHEMAS
+from tests.airflow_schemas import MARIADB_SCHEMAS, POSTGRESQL_SCHEMAS, Kind
 from tests.collectors.conftest import Ago, AllSeeing
 from tests.conftest import NewDatabase
 from tests.embedded_postgres import EmbeddedPostgres
@@ -19,7 +19,7 @@ from tests.failures.scene import NOT_SHARP, Case, Scene, Seen, Series
 from tests.failures.table import STANDING_STILL, TABLE
 
 SEEN = [failure for failure in FAILURES if "database" in failure.seen_in]
-SCHEMAS = {schema.release.version: schema for schema in POSTGRESQL_SCHEMAS}
+SCHEMAS = {(schema.kind, schema.release.version): schema for schema in [*POSTGRESQL_SCHEMAS, *MARIADB_SCHEMAS]}
 
 Value = float | None
 
@@ -33,8 +33,9 @@ def test_it_is_seen_while_it_lasts(
     failure: Failure, new_database: NewDatabase, postgres_server: EmbeddedPostgres, all_seeing: AllSeeing, ago: Ago
 ) -> None:
     for case in TABLE[failure.id]:
-        db = new_database(SCHEMAS[case.release])
-        all_seeing(db)
+        db = new_database(SCHEMAS[case.kind, case.release])
+        if case.kind is Kind.POSTGRESQL:
+            all_seeing(db)
         play(case, Scene(db, postgres_server, ago))
 
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from airflow_obs.catalog import metrics
-from airflow_obs.collectors.locks import Waiting, longest_chain
+from airflow_obs.collectors.lock_queues import Waiting, longest_chain
 from tests.airflow_database import AirflowDatabase
 from tests.airflow_schemas import POSTGRESQL_SCHEMAS
 from tests.collectors.collected import Collected, collect

@@ -178,7 +178,8 @@ class _FailingAt:
     """The database refuses the statement with this number of the next poll, those that begin the transaction not counted."""
 
     def __init__(self, counter: OutcomeCounter, number: int) -> None:
-        self._engine = counter.database._engine
+        backend = counter.database._backend
+        self._engine = None if backend is None else backend.engine
         self._number = number
         self.failed = False
 

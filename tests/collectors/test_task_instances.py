@@ -62,6 +62,17 @@ def test_the_executor_is_a_label_where_airflow_keeps_it(airflow_db: AirflowDatab
     assert seen == {("queued", "default", "default_pool", *executor): 1}
 
 
+def test_names_that_differ_in_case_are_two(airflow_db: AirflowDatabase, ago: Ago) -> None:
+    for queue in ("gpu", "GPU", "GPU"):
+        a_task_instance_queued(airflow_db, queued_at=ago(minutes=5), queue=queue)
+    seen = collect(airflow_db, "task_instances")
+    assert seen.all(metrics.TASK_INSTANCES) == {
+        ("queued", "gpu", "default_pool"): 1,
+        ("queued", "GPU", "default_pool"): 2,
+    }
+    assert seen.all(metrics.TASK_QUEUE_WAIT) == {("gpu",): 1, ("GPU",): 2}
+
+
 def test_the_oldest_of_each_queue(airflow_db: AirflowDatabase, ago: Ago) -> None:
     for minutes in (3, 9, 6):
         a_task_instance_queued(airflow_db, queued_at=ago(minutes=minutes))

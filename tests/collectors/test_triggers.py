@@ -88,17 +88,17 @@ def test_r1_r3_nobody_takes_the_trigger(airflow_db: AirflowDatabase, ago: Ago) -
 
 def test_r2_triggers_do_not_fire(airflow_db: AirflowDatabase, ago: Ago) -> None:
     live = a_live_triggerer(airflow_db, heartbeat=now())
-    key = a_task_past_its_trigger_timeout(
-        airflow_db, started=ago(hours=2), timed_out=ago(minutes=30), triggerer_id=live
-    )
-    a_task_past_its_trigger_timeout(airflow_db, started=ago(hours=2), timed_out=ago(hours=-1), triggerer_id=live)
+    # Airflow 2 has them in whole seconds on MySQL.
+    timed_out, due = (ago(minutes=minutes).replace(microsecond=0) for minutes in (30, -60))
+    key = a_task_past_its_trigger_timeout(airflow_db, started=ago(hours=2), timed_out=timed_out, triggerer_id=live)
+    a_task_past_its_trigger_timeout(airflow_db, started=ago(hours=2), timed_out=due, triggerer_id=live)
     seen = collect(airflow_db, "triggers")
     assert seen.one(metrics.DEFERRED_OVERDUE) == 1
-    assert seen.one(metrics.DEFERRED_TIMEOUT) == ago(minutes=30).timestamp()
+    assert seen.one(metrics.DEFERRED_TIMEOUT) == timed_out.timestamp()
     end_task(airflow_db, key, "scheduled")
     cured = collect(airflow_db, "triggers")
     assert cured.one(metrics.DEFERRED_OVERDUE) == 0
-    assert cured.one(metrics.DEFERRED_TIMEOUT) == ago(hours=-1).timestamp()
+    assert cured.one(metrics.DEFERRED_TIMEOUT) == due.timestamp()
 
 
 def test_r2_triggers_that_end_are_counted_and_those_that_time_out_are_not(

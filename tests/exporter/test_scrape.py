@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
 from airflow_obs.catalog import metrics
-from airflow_obs.errors import SourceError, SourceNotConfigured, SourceUnreachable
+from airflow_obs.errors import SourceConflict, SourceError, SourceNotConfigured, SourceUnreachable
+from airflow_obs.exporter import scrape
 from airflow_obs.exporter.scrape import Job, Run, Worker, run, run_all
 from airflow_obs.model import Reading
-from tests.exporter.fakes import FakeCollector, FakeSource, Read, gives, job, policy, raises
+from tests.exporter.fakes import Clock, FakeCollector, FakeSource, Read, gives, job, policy, raises
 
 SLOTS = [metrics.POOL_SLOTS.sample(number, pool=f"pool-{number}") for number in range(5)]
 
@@ -103,6 +105,24 @@ def test_source_that_only_says_no_is_asked_by_every_collector() -> None:
     source = FakeSource()
     runs = run_all([job("jobs", raises(SourceError("denied")), source), job("pools", gives(*SLOTS), source)])
     assert [outcome.error for outcome in runs] == ["denied", None]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "budgets"), [(1.5, [5.0, 3.5, 2.0]), (3.0, [5.0, 2.0]), (5.0, [5.0]), (7.0, [5.0])]
+)
+def test_what_a_conflict_ended_is_read_again_in_the_time_that_is_left(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, budgets: list[float]
+) -> None:
+    clock, source = Clock(), FakeSource()
+    monkeypatch.setattr(scrape, "time", SimpleNamespace(time=clock, monotonic=clock))
+
+    def ended() -> list[Reading]:
+        clock.now += seconds
+        raise SourceConflict("ended by what the standby replays")
+
+    outcome = run(job("pools", ended, source))
+    assert (outcome.error, outcome.source_up) == ("ended by what the standby replays", True)
+    assert source.budgets == budgets
 
 
 class Reports:

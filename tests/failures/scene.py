@@ -16,6 +16,7 @@ from airflow_obs.exporter.scrape import Job, run
 from airflow_obs.model import Metric
 from airflow_obs.sources.discovery import AirflowSettings
 from tests.airflow_database import AirflowDatabase
+from tests.airflow_schemas import Kind
 from tests.collectors.collected import every_collector, read, source
 from tests.embedded_postgres import EmbeddedPostgres
 from tests.exporter import fakes
@@ -87,11 +88,15 @@ class Scene:
 
 @dataclass(frozen=True)
 class Case:
-    """One way in which a failure comes about, on this release, and metrics that show it; of those with that label one series."""
+    """One way in which a failure comes about, on this release and server, and metrics that show it.
+
+    Of those that have the labels of `about`, these series alone.
+    """
 
     story: Story
     moves: tuple[Metric, ...]
     release: str = "3.3.2"
+    kind: Kind = Kind.POSTGRESQL
     about: Mapping[str, str] = field(default_factory=dict)
 
     def look(self, scene: Scene) -> Seen:

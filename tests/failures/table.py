@@ -6,8 +6,11 @@ from collections.abc import Mapping
 
 from airflow_obs.catalog import metrics as m
 from airflow_obs.model import Metric
-from tests.failures import dag_files, scheduling, storage, tasks
+from tests.airflow_schemas import Kind
+from tests.failures import dag_files, scheduling, storage, storage_mysql, tasks
 from tests.failures.scene import Case
+
+MARIADB = Kind.MARIADB
 
 TABLE: Mapping[str, tuple[Case, ...]] = {
     "S1": (Case(scheduling.a_scheduler_dies, (m.JOB_HEARTBEAT, m.JOBS_ALIVE)),),
@@ -25,7 +28,10 @@ TABLE: Mapping[str, tuple[Case, ...]] = {
         Case(scheduling.a_dag_is_paused_in_mid_run, (m.PAUSED_TASKS,)),
         Case(scheduling.a_run_starts_late, (m.RUN_START_DELAY,), "2.10.5"),
     ),
-    "S6": (Case(scheduling.two_sessions_deadlock, (m.DB_DEADLOCKS,)),),
+    "S6": (
+        Case(scheduling.two_sessions_deadlock, (m.DB_DEADLOCKS,)),
+        Case(storage_mysql.two_sessions_deadlock, (m.DB_DEADLOCKS,), kind=MARIADB),
+    ),
     "T1": (
         Case(
             tasks.a_task_is_stuck_in_queued,
@@ -105,7 +111,10 @@ TABLE: Mapping[str, tuple[Case, ...]] = {
         Case(storage.the_database_is_gone, (m.SOURCE_UP,)),
         Case(storage.a_replica_falls_behind, (m.REPLICA_LAG_BYTES,)),
     ),
-    "D2": (Case(storage.sessions_are_used_up, (m.DB_CONNECTIONS, m.DB_CONNECTIONS_FREE)),),
+    "D2": (
+        Case(storage.sessions_are_used_up, (m.DB_CONNECTIONS, m.DB_CONNECTIONS_FREE)),
+        Case(storage.sessions_are_used_up, (m.DB_CONNECTIONS, m.DB_CONNECTIONS_FREE), kind=MARIADB),
+    ),
     "D3": (
         Case(
             storage.sessions_wait_behind_an_idle_one,
@@ -114,12 +123,19 @@ TABLE: Mapping[str, tuple[Case, ...]] = {
                 m.DB_OLDEST_TRANSACTION, m.DB_BLOCKED,
             ),
         ),
+        Case(
+            storage_mysql.sessions_wait_behind_an_idle_one,
+            (m.DB_LOCK_WAIT_OLDEST, m.DB_BLOCKING, m.DB_BLOCKING_OLDEST, m.DB_LOCK_CHAIN, m.DB_OLDEST_TRANSACTION, m.DB_BLOCKED),
+            kind=MARIADB,
+        ),
+        Case(storage_mysql.sessions_waited, (m.DB_ROW_LOCK_WAITS, m.DB_ROW_LOCK_WAIT_SECONDS), kind=MARIADB),
     ),
     "D4": (
         Case(storage.a_snapshot_is_never_closed, (m.DB_XMIN_AGE, m.DB_OLDEST_TRANSACTION)),
         Case(storage.a_prepared_transaction_is_forgotten, (m.DB_XMIN_AGE, m.DB_PREPARED, m.DB_PREPARED_OLDEST)),
         Case(storage.dead_rows_pile_up, (m.TABLE_DEAD_ROWS,), about={"table": "log"}),
         Case(storage.autovacuum_is_off, (m.TABLE_VACUUM_THRESHOLD,), about={"table": "log"}),
+        Case(storage_mysql.an_old_view_stays_open, (m.DB_HISTORY, m.DB_OLDEST_TRANSACTION), kind=MARIADB),
     ),
     "D5": (
         Case(storage.a_snapshot_is_never_closed, (m.DB_XMIN_AGE,)),
@@ -140,6 +156,7 @@ TABLE: Mapping[str, tuple[Case, ...]] = {
             storage.a_migration_is_stuck,
             (m.AIRFLOW_INFO, m.DB_LOCKS, m.DB_LOCK_WAIT_OLDEST, m.DB_BLOCKING_OLDEST, m.DB_BLOCKED),
         ),
+        Case(storage_mysql.a_migration_waits_for_a_table, (m.DB_LOCK_WAIT_OLDEST, m.DB_BLOCKED), kind=MARIADB),
     ),
     "X2": (
         Case(dag_files.a_clock_is_ahead, (m.JOB_CLOCK_AHEAD,)),
@@ -173,6 +190,10 @@ STANDING_STILL: Mapping[Metric, str] = {
     m.COLLECTOR_LAST_SUCCESS: "it moves with every success, and stands still in the failure",
     m.TASK_INSTANCES_STARTED: "it moves with every task that starts, and stands still in the failure",
     m.TRIGGERS_ENDED: "it moves with every trigger that fires, and stands still in the failure",
+    m.DB_READ_ONLY: "only a standby takes no writes: tests/collectors/test_standby.py",
+    m.DB_REPLAY_LAG: "only a standby has it, and moves it: tests/collectors/test_standby.py",
+    m.DB_REPLICATION_RUNNING: "only a standby has it, and moves it: tests/collectors/test_standby.py",
+    m.DB_RECOVERY_CONFLICTS: "only a standby has them, and counts them: tests/collectors/test_standby.py",
     m.REPLICA_LAG: "a frozen replica has told no time yet; its lag in bytes moves",
 }
 """What shows a failure by not moving, and why."""

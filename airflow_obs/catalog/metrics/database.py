@@ -14,17 +14,24 @@ AIRFLOW_INFO = info(
     shows=("D9",),
     always=True,
 )  # fmt: skip
-DB_SIZE = gauge("database", "db_size_bytes", "Size of the whole metadata database.", shows=("D6",), always=True)
+DB_SIZE = gauge(
+    "database", "db_size_bytes",
+    "Size of the whole metadata database; on MySQL and MariaDB without the privilege PROCESS, of the tables that we may read.",
+    shows=("D6",),
+    always=True,
+)  # fmt: skip
 DB_CONNECTIONS = gauge(
     "database", "db_connections",
-    "Client connections of the whole server; state `hidden` means that our role may not see it (grant pg_read_all_stats).",
+    "Client connections of the whole server; state `hidden` means that our role may not see it (grant pg_read_all_stats; on MySQL "
+    "and MariaDB, PROCESS).",
     ("state",),
     shows=("D2",),
 )  # fmt: skip
 DB_CONNECTIONS_MAX = gauge(
     "database", "db_connections_max",
     "Connections that clients may open, by whose limit it is: that of the server (max_connections without the reserved ones), of "
-    "this database, of the role that owns Airflow's tables; absent where none is set.",
+    "this database, of the role that owns Airflow's tables (on MySQL and MariaDB max_user_connections, of the account with most "
+    "sessions in this database); absent where none is set.",
     ("limit",),
     shows=("D2",),
 )  # fmt: skip
@@ -34,12 +41,15 @@ DB_CONNECTIONS_FREE = gauge(
 )  # fmt: skip
 DB_CONNECTIONS_RESERVED = gauge(
     "database", "db_connections_reserved",
-    "Connections beyond the server's db_connections_max, for superusers and members of pg_use_reserved_connections alone.",
+    "Connections beyond the server's db_connections_max, for superusers and members of pg_use_reserved_connections alone; on MySQL "
+    "and MariaDB for the privilege CONNECTION ADMIN.",
     shows=("D2",),
 )  # fmt: skip
 DB_OLDEST_TRANSACTION = gauge(
     "database", "db_transaction_oldest_timestamp_seconds",
-    "When the oldest open transaction of another session in this database began, by session state.", ("state",),
+    "When the oldest open transaction of another session in this database began, by session state; MySQL and MariaDB have prepared "
+    "ones of any database here, too.",
+    ("state",),
     shows=("D3", "D4"),
 )  # fmt: skip
 DB_BLOCKED = gauge(
@@ -47,23 +57,36 @@ DB_BLOCKED = gauge(
 )
 DB_XID_AGE = gauge(
     "database", "db_transaction_id_age",
-    "Transactions since the oldest unfrozen one in any database of the server; PostgreSQL stops taking writes near 2.1e9.",
+    "Transactions since the oldest unfrozen one in any database of the server; PostgreSQL, which alone has it, stops taking writes "
+    "near 2.1e9.",
     shows=("D5",),
 )  # fmt: skip
 
 DB_DEADLOCKS = counter(
-    "database", "db_deadlocks_total", "Deadlocks in this database since its statistics were reset.", shows=("S6",)
-)
+    "database", "db_deadlocks_total",
+    "Deadlocks in this database since its statistics were reset; on MySQL and MariaDB, of rows in any database of the server.",
+    shows=("S6",),
+)  # fmt: skip
 DB_TEMP_FILES = counter(
     "database",
     "db_temp_files_total",
-    "Files that queries wrote because their memory was too small, since the reset.",
+    "Files that PostgreSQL's queries wrote because their memory was too small, since the reset.",
     shows=("D6",),
 )
 DB_TEMP_BYTES = counter("database", "db_temp_bytes_total", "What was written to them, since the reset.", shows=("D6",))
+DB_ROW_LOCK_WAITS = counter(
+    "database", "db_row_lock_waits_total",
+    "Waits for a row that another transaction had locked, in any database of a MySQL or MariaDB, since its start.",
+    shows=("D3",),
+)  # fmt: skip
+DB_ROW_LOCK_WAIT_SECONDS = counter(
+    "database", "db_row_lock_wait_seconds_total",
+    "Time that those waits took together, each counted when it ends.",
+    shows=("D3",),
+)  # fmt: skip
 DB_STATS_RESET = gauge(
     "database", "db_statistics_reset_timestamp_seconds",
-    "When the server's counters for this database were last set to 0; absent if they never were.",
+    "When the server's counters for this database were last set to 0, on MySQL and MariaDB by its start; absent if never.",
 )  # fmt: skip
 DB_CLOCK_OFFSET = gauge(
     "database", "db_clock_offset_seconds",
@@ -74,16 +97,20 @@ DB_CLOCK_OFFSET = gauge(
 # -- the database's tables ---------------------------------------------------------------------------------------------
 
 TABLE_SIZE = gauge(
-    "tables", "db_table_size_bytes", "Size of the table with its indexes and TOAST; from statistics while it is locked.",
+    "tables", "db_table_size_bytes",
+    "Size of the table with its indexes and TOAST (InnoDB: its tablespace); on PostgreSQL from statistics while it is locked.",
     ("table",),
     shows=("D6", "C7"),
 )  # fmt: skip
 TABLE_ROWS = gauge(
-    "tables", "db_table_rows", "Estimated rows (statistics, never a count).", ("table",), shows=("D6", "C7")
-)
+    "tables", "db_table_rows",
+    "Estimated rows (statistics, never a count); absent on a standby for a table that was never analysed.", ("table",),
+    shows=("D6", "C7"),
+)  # fmt: skip
 TABLE_DEAD_ROWS = gauge(
-    "tables", "db_table_dead_rows", "Estimated dead rows that vacuum has not removed.", ("table",), shows=("D4",)
-)
+    "tables", "db_table_dead_rows", "Estimated dead rows that vacuum has not removed; a standby does not know.", ("table",),
+    shows=("D4",),
+)  # fmt: skip
 TABLE_OLDEST_ROW = gauge(
     "tables", "db_table_oldest_row_timestamp_seconds",
     "Moment of about the oldest row, by the column that `airflow db clean` judges (from an index end or planner statistics).",

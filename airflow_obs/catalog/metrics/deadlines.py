@@ -9,7 +9,6 @@ SLA_MISSES = counter(
     "SLA misses that Airflow 2 recorded since the exporter started, by the rows that the database says were inserted: those of"
     " failed transactions count, too, and a physical standby counts none.",
     until="2.11", shows=("X4",),
-    always=True,
 )  # fmt: skip
 DEADLINES_OVERDUE = gauge(
     "deadlines",

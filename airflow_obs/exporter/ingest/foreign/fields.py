@@ -102,7 +102,7 @@ class HistogramOptions(Strict):
 
     buckets: Bounds = ()
 
-    elsewhere = (
+    elsewhere = dict.fromkeys(
         frozenset({"native_histogram_bucket_factor", "native_histogram_max_buckets"}),
         "histograms have the buckets listed here, native ones are not made: remove it",
     )
