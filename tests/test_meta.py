@@ -20,6 +20,7 @@ from airflow_obs.catalog.emitted import SIGNALS
 from airflow_obs.catalog.metrics import ingest
 from airflow_obs.collectors.broker import BrokerState, Node, Queue, Redis
 from airflow_obs.collectors.registry import collectors
+from airflow_obs.collectors.replication import Own, ReplicationState
 from airflow_obs.collectors.workers import Fleet
 from airflow_obs.exporter.board import Board
 from airflow_obs.exporter.exposition import render
@@ -31,7 +32,7 @@ from airflow_obs.sources.control import Worker
 from airflow_obs.sources.discovery import AirflowSettings
 from airflow_obs.sources.health import Answer
 from tests.airflow_database import AirflowDatabase, Templates
-from tests.airflow_schemas import POSTGRESQL_SCHEMAS, ROOT
+from tests.airflow_schemas import MARIADB_SCHEMAS, POSTGRESQL_SCHEMAS, ROOT
 from tests.collectors.collected import collector, everything
 from tests.embedded_postgres import EmbeddedPostgres
 from tests.exporter.pages import Page
@@ -66,7 +67,7 @@ PACKAGE = ROOT / "airflow_obs"
 MODULES = sorted(path.relative_to(ROOT) for path in PACKAGE.rglob("*.py"))
 POLICY = load(None)
 OF_THE_SERVER = {"database", "locks", "vacuum", "replication"}
-"""Collectors that ask PostgreSQL, whatever the release of the Airflow in it; not each of their states is made on each release."""
+"""Collectors that ask the server, whatever the release of the Airflow in it; not each of their states is made on each release."""
 
 # No broker shows all of this at once; that each shows its part is for tests/brokers.
 A_BUSY_BROKER = BrokerState(
@@ -87,6 +88,14 @@ A_FLEET = Fleet(
     [Worker("celery@host", ("default",), active=1, reserved=1, pool_size=1, prefetch=1, processed=1, started=1e9)],
     ["celery@gone"],
 )
+
+A_STANDBY = ReplicationState(
+    [], [],
+    Own(
+        read_only=True, lag=1.0, replayed=datetime.now(UTC), running={"receiver": True, "applier": True}, conflicts={"lock": 1}
+    ),
+)  # fmt: skip
+"""What a primary does not say of itself: tests/collectors/test_standby.py has a real one."""
 
 
 def a_busy_airflow(db: AirflowDatabase) -> None:
@@ -151,6 +160,14 @@ def exposed_of(templates: Templates, postgres_server: EmbeddedPostgres) -> dict[
     return exposed
 
 
+@pytest.fixture(scope="module")
+def exposed_on_mariadb(templates: Templates) -> set[str]:
+    """What they expose of a busy Airflow there."""
+    with templates.database(MARIADB_SCHEMAS[-1]) as db:
+        a_busy_airflow(db)
+        return {reading.metric.name for reading in everything(db, AirflowSettings("CeleryExecutor")).readings}
+
+
 @pytest.mark.parametrize(
     "metric", [one for one in metrics.ALL if source_of(one.collector) == "database"], ids=lambda one: str(one.name)
 )
@@ -170,13 +187,16 @@ def _minor(version: str) -> tuple[int, int]:
     return int(major), int(minor)
 
 
-def test_the_names_exposed_are_the_names_of_the_catalogue(exposed_of: dict[str, set[str]]) -> None:
-    exposed = set().union(*exposed_of.values())
+def test_the_names_exposed_are_the_names_of_the_catalogue(
+    exposed_of: dict[str, set[str]], exposed_on_mariadb: set[str]
+) -> None:
+    exposed = exposed_on_mariadb.union(*exposed_of.values())
     health = collector("health")
     report = health.read(lambda: Answer({"scheduler": {"status": "healthy"}}, 0.1))
     exposed |= {reading.metric.name for reading in health.samples(report)}
     exposed |= {reading.metric.name for reading in collector("broker").samples(A_BUSY_BROKER)}
     exposed |= {reading.metric.name for reading in collector("workers").samples(A_FLEET)}
+    exposed |= {reading.metric.name for reading in collector("replication").samples(A_STANDBY)}
     own = Page(Board("airflow", jobs(POLICY, POLICY.deployment(None))).snapshot.text.decode())
     exposed |= {name for name in own.names if name.startswith(PREFIX)}
     exposed |= {metrics.SOURCE_UP.name, metrics.FAMILY_SOURCE.name}

@@ -135,6 +135,32 @@ PARTIAL = (
         # Those whose heartbeats have to be written. What else would fire is silent by its own expression.
         for effect in ("AirflowSchedulerDown", "AirflowTriggererDown", "AirflowTriggererStalled")
     ),
+    # What is measured from moments in the database looks late where these are shown late. Whatever wakes somebody is told all the
+    # same: seen from a standby, a primary that is dead is one that has nothing new.
+    *(
+        Edge("AirflowDatabaseStale", Effect(effect))
+        for effect in (
+            "AirflowSchedulerMissing",
+            "AirflowDagRunsNotStarted",
+            "AirflowTasksStarving",
+            "AirflowTasksQueuedLong",
+            "AirflowAssetUpdatesWaiting",
+            "AirflowDeferredTasksOverdue",
+            "AirflowTaskHeartbeatsOverdue",
+            "AirflowTaskHeartbeatsLost",
+            "AirflowTriggererMissing",
+            "AirflowTriggersStranded",
+            "AirflowDagProcessorMissing",
+            "AirflowDagProcessorStalled",
+            "AirflowDagParsingBehind",
+            "AirflowDagBundleStale",
+            "AirflowCallbacksWaiting",
+        )
+    ),
+    # Of a replica Airflow has no need: what cannot be read without it is all that follows.
+    Edge("AirflowDatabaseReplicaDown", _unread("database")),
+    Edge("AirflowDatabaseReplicaDown", Effect("AirflowSloUnjudged")),
+    Edge("AirflowDatabaseReplicaDown", Effect("AirflowSloDagMissing")),
     Edge("AirflowSchedulerDown", _unhealthy("scheduler")),
     Edge("AirflowTriggererDown", _unhealthy("triggerer")),
     # A scheduler that hangs starts no task before its runs are overdue.
@@ -167,6 +193,7 @@ STAGES = (
     Edge("AirflowExecutorSlotsGone", Effect("AirflowExecutorSlotsLeaked")),
     Edge("AirflowDagWithoutSuccess", Effect("AirflowDagRunFailed"), ("dag_id",)),
     Edge("AirflowErrorBudgetBurnFast", Effect("AirflowErrorBudgetBurnSlow"), ("slo",)),
+    Edge("AirflowDatabaseReplicationStopped", Effect("AirflowDatabaseStale")),
 )
 """What is worse says all that the milder stage of the same figure would."""
 

@@ -26,6 +26,8 @@ def lacking(family: Family, at: Scope) -> str | None:
             if family.source in at.sources
             else f"sources.kubernetes of the deployment does not list {family.source}"
         )
+    if at.misled_by(family):
+        return "it is of the server that is read, and sources.database.replica says that this is not the one that Airflow uses"
     if family.collector == EXPORTER or (family.also and family.also in at.collectors):
         return None
     if family.collector not in at.collectors:
@@ -33,13 +35,16 @@ def lacking(family: Family, at: Scope) -> str | None:
         if source in at.sources:
             return f"its collector {family.collector} is switched off"
         return f"its collector {family.collector} needs {LISTED_AS.get(source, source)}, which the deployment does not list"
-    if at.version != "auto":
-        if family.since and _minor(at.version) < _minor(family.since):
-            return f"it is there from Airflow {family.since} on, and this is {at.version}"
-        if family.until and _minor(at.version) > _minor(family.until):
-            return f"it is there up to Airflow {family.until}, and this is {at.version}"
-        if family.gap and _minor(family.gap[0]) <= _minor(at.version) <= _minor(family.gap[1]):
-            return f"Airflow {family.gap[0]} to {family.gap[1]} do not have it, and this is {at.version}"
+    return _of_another_release(family, at.version) if at.version != "auto" else None
+
+
+def _of_another_release(family: Metric, version: str) -> str | None:
+    if family.since and _minor(version) < _minor(family.since):
+        return f"it is there from Airflow {family.since} on, and this is {version}"
+    if family.until and _minor(version) > _minor(family.until):
+        return f"it is there up to Airflow {family.until}, and this is {version}"
+    if family.gap and _minor(family.gap[0]) <= _minor(version) <= _minor(family.gap[1]):
+        return f"Airflow {family.gap[0]} to {family.gap[1]} do not have it, and this is {version}"
     return None
 
 

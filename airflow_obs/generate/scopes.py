@@ -139,6 +139,7 @@ def _scope(policy: Policy, deployment: Deployment) -> Scope:
         release=facts.release or "",
         collectors=tuple(name for name in enabled if source_of(name) in sources),
         sources=sources,
+        replica=bool(deployment.sources.database and deployment.sources.database.replica),
         retention="retention" in policy.model_fields_set,
         teams=tuple(
             team_dags(team.name, team.owners, team.dag_prefixes, team.tags)

@@ -58,7 +58,7 @@ class AlertPolicy(Strict):
         description="Whether it fires with the label shadow and reaches nobody, to be watched before it is trusted.",
     )
 
-    elsewhere = (
+    elsewhere = dict.fromkeys(
         frozenset({"expr", "expression", "query", "promql", "labels", "annotations", "summary", "runbook_url"}),
         (
             "the policy holds choices, never PromQL or texts: switch this alert off with `enabled: false` and write a rule of your "

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from airflow_obs.policy.alerts import AlertsPolicy
 from airflow_obs.policy.ingest import OtlpSource, StatsdSource
-from airflow_obs.policy.knobs import Count, Duration, Flag, FromFile, HttpUrl, Text, refused
+from airflow_obs.policy.knobs import Count, Duration, Flag, FromFile, HttpUrl, Server, Text, refused
 from airflow_obs.policy.strict import Strict
 from airflow_obs.policy.teams import TeamName
 
@@ -46,6 +46,12 @@ Release = Annotated[
 Schema = Annotated[
     str, Text("[A-Za-z_][A-Za-z0-9_$-]{0,62}", "the name of a PostgreSQL schema, without quotes, such as airflow")
 ]
+Place = Annotated[
+    str,
+    Server(
+        "null, or the replica's HOST or HOST:PORT, such as replica.example:5432: user, password and database are those of the URL"
+    ),
+]
 QueueName = Annotated[
     str, Text(r"[!-~]{1,255}", "the name of a queue, such as default: 1 to 255 ASCII characters without spaces")
 ]
@@ -63,6 +69,15 @@ _BROKER_SECRETS = (
     "the broker's address and password never live in the policy: set AIRFLOW_OBS_BROKER_URL or AIRFLOW_OBS_BROKER_URL_FILE "
     "in the environment, and remove this"
 )
+_TLS_KEYS = frozenset(
+    {"tls", "ssl", "sslmode", "ssl_mode", "sslrootcert", "sslcert", "sslkey", "ssl_ca", "ssl_cert", "ssl_key"}
+)
+_TLS = (
+    "TLS to the database belongs into its URL (?sslmode=…, with MySQL ?ssl_mode=…), or into AIRFLOW_OBS_DB_SSLMODE, "
+    "_SSLROOTCERT, _SSLCERT and _SSLKEY in the environment"
+)
+_REPLICA_KEYS = frozenset({"replicas", "read_replica", "standby", "hot_standby", "slave", "secondary"})
+_REPLICA = "write `replica`: HOST or HOST:PORT of the one to read from"
 
 
 class AirflowFacts(Strict):
@@ -98,8 +113,14 @@ class DatabaseSource(Strict):
         alias="schema",
         description="Schema of Airflow's tables ([database] sql_alchemy_schema); null is the role's search_path.",
     )
+    replica: Place | None = Field(
+        None,
+        description="HOST or HOST:PORT of a hot standby or read replica to read from instead of the host in the database's URL.",
+    )
 
-    elsewhere = SECRET_KEYS, SECRETS
+    elsewhere = (
+        dict.fromkeys(SECRET_KEYS, SECRETS) | dict.fromkeys(_TLS_KEYS, _TLS) | dict.fromkeys(_REPLICA_KEYS, _REPLICA)
+    )
 
 
 class HealthSource(Strict):
@@ -109,7 +130,7 @@ class HealthSource(Strict):
         "auto", description="Where the webserver or API server listens; auto takes it from Airflow's own settings."
     )
 
-    elsewhere = (
+    elsewhere = dict.fromkeys(
         frozenset({"user", "username", "password", "passwd", "token", "auth", "secret"}),
         "Airflow's health endpoint asks for no password, and secrets never live in the policy: remove it",
     )
@@ -132,7 +153,7 @@ class BrokerSource(Strict):
         description="Ask the workers over Celery's control protocol, which writes the addresses for replies into the broker.",
     )
 
-    elsewhere = SECRET_KEYS, _BROKER_SECRETS
+    elsewhere = dict.fromkeys(SECRET_KEYS, _BROKER_SECRETS)
 
 
 class KubernetesSource(Strict):
@@ -171,7 +192,7 @@ class Sources(Strict):
         description="What Prometheus scrapes of Kubernetes, for rules; it needs airflow.namespace, and of a chart airflow.release.",
     )
 
-    elsewhere = SECRET_KEYS - {"database"}, SECRETS
+    elsewhere = dict.fromkeys(SECRET_KEYS - {"database"}, SECRETS)
 
     @model_validator(mode="after")
     def _some(self) -> Sources:
@@ -213,7 +234,7 @@ class Deployment(Strict):
         AlertsPolicy({}), description="What is otherwise for this Airflow than `alerts` below says for all."
     )
 
-    elsewhere = SECRET_KEYS - {"name", "database"}, SECRETS
+    elsewhere = dict.fromkeys(SECRET_KEYS - {"name", "database"}, SECRETS)
 
     @field_validator("name")
     @classmethod

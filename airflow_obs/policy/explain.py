@@ -108,9 +108,9 @@ def _worded(detail: ErrorDetails, path: Path, model: Model) -> str:
         return f"{_dotted(path[:-1])}`{path[-1]}` is missing: add it"
     if kind in ("model_type", "model_attributes_type"):
         inside = _model_at(model, path)
-        keys, where = _elsewhere(inside)
+        where = _elsewhere(inside).get("url")
         text = f"{_dotted(path)}write a mapping of {', '.join(fields_of(inside))}"
-        return f"{text}; {where}" if "url" in keys and "://" in str(detail["input"]) else text
+        return f"{text}; {where}" if where and "://" in str(detail["input"]) else text
     if kind == "tuple_type":
         return f"{_dotted(path)}write a list: each item begins with `- `"
     return _dotted(path) + detail["msg"]
@@ -128,14 +128,13 @@ def _model_at(model: Model, path: Path) -> Model:
     return model
 
 
-def _elsewhere(model: Model) -> tuple[frozenset[str], str]:
-    return getattr(model, "elsewhere", (frozenset(), ""))
+def _elsewhere(model: Model) -> KeyedBy[str, str]:
+    return getattr(model, "elsewhere", {})
 
 
 def _unknown(key: str, model: Model) -> str:
     known = sorted(fields_of(model))
-    keys, where = _elsewhere(model)
-    if key in keys:
+    if where := _elsewhere(model).get(key):
         return f"`{key}` does not belong here: {where}"
     near = meant(key, known)
     unknown = f"unknown key {shown(key)}".strip()

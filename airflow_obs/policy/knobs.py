@@ -170,6 +170,30 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Server:
+    """Metadata of a text that is HOST or HOST:PORT of a server to connect to; `what` says so in words."""
+
+    what: str
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{addresses.SERVER}$"}
+
+    def _check(self, value: object) -> str:
+        if not isinstance(value, str):
+            raise refused(f"must be {self.what}")
+        if value.count(":") > 1 and re.fullmatch("[0-9A-Fa-f:.]+", value):
+            raise refused("an IPv6 address stands in brackets, also without a port: write it like [fd00::2]:5432")
+        try:
+            addresses.server(value)
+        except ValueError:
+            raise refused(f"must be {self.what}") from None
+        return value
+
+
+@dataclass(frozen=True)
 class Glob:
     """Metadata of a text that is a shell pattern over DAG ids: `*` any text, `?` any character, `[ab]` one of these."""
 

@@ -57,7 +57,7 @@ class Policy(Strict):
     dashboards: Dashboards = Field(Dashboards(), description="How dashboards and alerts find each other.")
     output: Output = Field(Output(), description="What `airflow-obs gen` and `gen-rules` write.")
 
-    elsewhere = SECRET_KEYS - {"name", "database"}, SECRETS
+    elsewhere = dict.fromkeys(SECRET_KEYS - {"name", "database"}, SECRETS)
 
     @field_validator("deployments")
     @classmethod

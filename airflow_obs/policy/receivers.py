@@ -73,7 +73,7 @@ class Slack(Strict):
     )
     send_resolved: SendResolved = Field(default=True, description=_RESOLVED)
 
-    elsewhere = _INLINE, _instead("api_url")
+    elsewhere = dict.fromkeys(_INLINE, _instead("api_url"))
 
     @model_validator(mode="after")
     def _secret(self) -> Slack:
@@ -91,7 +91,7 @@ class PagerDuty(Strict):
     )
     send_resolved: SendResolved = Field(default=True, description=_RESOLVED)
 
-    elsewhere = _INLINE - {"url"}, _instead("routing_key")
+    elsewhere = dict.fromkeys(_INLINE - {"url"}, _instead("routing_key"))
 
     @model_validator(mode="after")
     def _secret(self) -> PagerDuty:
@@ -111,7 +111,7 @@ class Opsgenie(Strict):
     )
     send_resolved: SendResolved = Field(default=True, description=_RESOLVED)
 
-    elsewhere = _INLINE - {"api_url"}, _instead("api_key")
+    elsewhere = dict.fromkeys(_INLINE - {"api_url"}, _instead("api_key"))
 
     @model_validator(mode="after")
     def _secret(self) -> Opsgenie:
@@ -141,7 +141,7 @@ class Email(Strict):
     require_tls: Annotated[bool, Flag()] = Field(default=True, description="Send only where STARTTLS is offered.")
     send_resolved: SendResolved = Field(default=True, description=_RESOLVED)
 
-    elsewhere = _INLINE, _instead("auth_password")
+    elsewhere = dict.fromkeys(_INLINE, _instead("auth_password"))
 
     @model_validator(mode="after")
     def _who(self) -> Email:
@@ -167,7 +167,7 @@ class Webhook(Strict):
     max_alerts: Annotated[int, Count(0, 10_000)] = Field(0, description="Most alerts in one message; 0 is no bound.")
     send_resolved: SendResolved = Field(default=True, description=_RESOLVED)
 
-    elsewhere = _INLINE - {"url"}, _instead("url")
+    elsewhere = dict.fromkeys(_INLINE - {"url"}, _instead("url"))
 
     @model_validator(mode="after")
     def _somewhere(self) -> Webhook:
@@ -188,7 +188,7 @@ class Teams(Strict):
     webhook_url_secret: SecretKey | None = Field(None, description="Kubernetes secret that holds that URL.")
     send_resolved: SendResolved = Field(default=True, description=_RESOLVED)
 
-    elsewhere = _INLINE, _instead("webhook_url")
+    elsewhere = dict.fromkeys(_INLINE, _instead("webhook_url"))
 
     @model_validator(mode="after")
     def _secret(self) -> Teams:
@@ -209,7 +209,7 @@ class Receiver(Strict):
     )
     msteamsv2: Teams | None = Field(None, description="Microsoft Teams by a workflow; since Alertmanager 0.28.")
 
-    elsewhere = (
+    elsewhere = dict.fromkeys(
         frozenset(
             f"{kind}_configs" for kind in ("slack", "pagerduty", "opsgenie", "email", "webhook", "msteams", "msteamsv2")
         ),

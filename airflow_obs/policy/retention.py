@@ -41,7 +41,7 @@ class TableRetentions(Strict):
     task_reschedule: TableRetention = Field(TableRetention(), description="When sensors looked.")
     xcom: TableRetention = Field(TableRetention(), description="What tasks pass on.")
 
-    elsewhere = (
+    elsewhere = dict.fromkeys(
         frozenset({"dag_run", "dag_version"}),
         (
             "`airflow db clean` keeps the last run and the used versions of each DAG however old they are, so this table is never "

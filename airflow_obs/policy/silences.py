@@ -181,7 +181,7 @@ class Silence(Strict):
     severities: tuple[SeverityWord, ...] = Field((), description="Only for these severities; none given is all.")
     alerts: tuple[AlertName, ...] = Field((), description="Only for these alerts; none given is all.")
 
-    elsewhere = (
+    elsewhere = dict.fromkeys(
         frozenset({"matchers", "time_intervals", "time_zone", "timezone"}),
         (
             "a silence says its times at once (weekdays, times, months, days_of_month, years, location), and whom it is for by "

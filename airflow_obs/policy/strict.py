@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -12,5 +13,5 @@ class Strict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    elsewhere: ClassVar[tuple[frozenset[str], str]] = (frozenset(), "")
+    elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys that people expect in this mapping but that live elsewhere, and where."""

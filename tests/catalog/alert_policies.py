@@ -28,6 +28,11 @@ EVERYTHING: Mapping[str, Any] = {
 }  # fmt: skip
 """A deployment with all sources there are."""
 
+AT_A_REPLICA: Mapping[str, Any] = {
+    **EVERYTHING, "name": "replica", "sources": {**EVERYTHING["sources"], "database": {"replica": "db-2"}},
+}  # fmt: skip
+"""The same, of whose database a replica is read."""
+
 TEAMS = (
     {"name": "platform", "owners": ["ops"]},
     {"name": "finance", "dag_prefixes": ["finance_"], "owners": ["finance", "o'neil (uk)"], "tags": ["money"]},
@@ -47,8 +52,14 @@ Numbers = Mapping[str, str | int | float]
 
 
 def policy_of(alerts: Mapping[str, Numbers] | None = None, **more: object) -> Policy:
-    """The policy of that deployment, with these numbers for some alerts."""
-    given = {"deployments": [EVERYTHING], "retention": {"days": 90}, "slos": SLOS, "alerts": alerts or {}, **more}
+    """The policy of these deployments, with these numbers for some alerts."""
+    given = {
+        "deployments": [EVERYTHING, AT_A_REPLICA],
+        "retention": {"days": 90},
+        "slos": SLOS,
+        "alerts": alerts or {},
+        **more,
+    }
     return loads(json.dumps(given), "policy.yaml")
 
 
@@ -74,8 +85,10 @@ def _written(alert: Alert, knob: Knob, value: Decimal) -> str | int | float:
 
 
 def of_everything(policy: Policy) -> dict[str, Emitted]:
-    """What is emitted of each alert, by name."""
-    return {one.alert.name: one for one in emitted(policy, policy.deployments[0])}
+    """What is emitted of each alert, by name, in the first deployment that has it."""
+    every = [one for deployment in reversed(policy.deployments) for one in emitted(policy, deployment)]
+    found = {one.alert.name: one for one in every}
+    return {alert.name: found[alert.name] for alert in ALL if alert.name in found}
 
 
 def rule_file(of: Emitted, judged: Rule) -> tuple[str, dict[str, Value]]:

@@ -19,10 +19,12 @@ API, LOCK_WAIT, HIGH = "AirflowApiServerDown", "AirflowDatabaseLockWait", "Airfl
 OVERDUE, STANDSTILL = "AirflowSchedulesOverdue", "AirflowNoTaskStarts"
 EXHAUSTED, WEB = "AirflowDatabaseConnectionsExhausted", "AirflowWebserverDown"
 AGING, RUNNING_OUT = "AirflowTransactionIdsAging", "AirflowTransactionIdsRunningOut"
+STALE = "AirflowDatabaseStale"
 LEAKED, GONE = "AirflowExecutorSlotsLeaked", "AirflowExecutorSlotsGone"
 THRESHOLDS = {
     LOCK_WAIT: Decimal(120), EXHAUSTED: Decimal(5), HIGH: Decimal("0.8"), AGING: Decimal(500), RUNNING_OUT: Decimal(1200),
     OVERDUE: Decimal(600), STANDSTILL: Decimal(300), LEAKED: Decimal("0.25"), GONE: Decimal("0.5"),
+    STALE: Decimal(60),
 }  # fmt: skip
 SCOPE = Scope(
     "prod",
@@ -44,6 +46,8 @@ class Story:
     """Alerts that the policy has switched off."""
     silent: frozenset[str] = field(default_factory=frozenset)
     """Alerts that tell nobody, or less loudly."""
+    replica: bool = False
+    """A replica is read."""
 
 
 def unanswered(at: Scope, *others: Series) -> tuple[Series, ...]:
@@ -102,7 +106,17 @@ def read(at: Scope, success: int) -> Series:
     return at.series(metrics.COLLECTOR_SUCCESS, success, collector="task_instances")
 
 
+def standby(at: Scope, lag: int, shown: int | None) -> tuple[Series, ...]:
+    """So far behind, by what it receives, and what it shows is so old; None where it does not tell."""
+    told_of = () if shown is None else (at.aged(metrics.DB_REPLAYED, shown),)
+    return (at.series(metrics.DB_REPLAY_LAG, lag), *told_of)
+
+
 STORIES = {
+    "a standby whose primary writes": Story(STALE, lambda at: standby(at, 0, 60)),
+    "a standby whose primary hangs": Story(STALE, lambda at: standby(at, 0, 61), 61),
+    "a replica of MySQL": Story(STALE, lambda at: standby(at, 60, None)),
+    "a replica of MySQL that is behind": Story(STALE, lambda at: standby(at, 61, None), 61),
     "the API server alone": Story(API, lambda at: unanswered(at, database(at, 1), info(at, "3.1.0+")), 0),
     "the API server, as the database is down": Story(API, lambda at: unanswered(at, database(at, 0))),
     "the API server, as all wait for a lock": Story(API, lambda at: unanswered(at, waiting(at, 121))),
@@ -122,6 +136,15 @@ STORIES = {
     "no run is created for want of schedulers": Story(OVERDUE, lambda at: (schedulers(at, HOUR), due(at, 700))),
     "the API server, as no connection is left": Story(
         API, lambda at: unanswered(at, *connections(at, "role", 50, 4), *connections(at, "server", 500, 90))
+    ),
+    "the API server, as a replica is down that it does not need": Story(
+        API, lambda at: unanswered(at, database(at, 0)), 0, replica=True
+    ),
+    "the API server, as all of a replica's readers wait for a lock": Story(
+        API, lambda at: unanswered(at, waiting(at, 121)), 0, replica=True
+    ),
+    "the API server, as a replica has no connection left": Story(
+        API, lambda at: unanswered(at, *connections(at, "role", 50, 4)), 0, replica=True
     ),
     "the webserver, as the database is down": Story(WEB, lambda at: unanswered(at, database(at, 0), info(at, "2.10.3+"))),
     "the webserver, while the database says no more which release it is": Story(
@@ -170,6 +193,7 @@ def test_story(story: Story, tmp_path: Path) -> None:
     at = replace(
         SCOPE,
         silent=story.silent,
+        replica=story.replica,
         thresholds={name: value for name, value in THRESHOLDS.items() if name not in story.without},
         knobs={"threshold": THRESHOLDS[story.alert]} if story.alert in THRESHOLDS else {},
     )

@@ -149,6 +149,36 @@ def test_the_health_of_a_component_is_hushed_by_what_says_that_it_is_down_and_by
     }
 
 
+def test_what_a_stale_standby_shows_wakes_somebody_all_the_same() -> None:
+    """A primary that is dead looks like that from there."""
+    assert effects_of("AirflowDatabaseStale")
+    assert not effects_of("AirflowDatabaseStale") & LOUD
+
+
+SHOWN_LATE = {
+    "AirflowSchedulerMissing", "AirflowTriggererMissing", "AirflowDagProcessorMissing",
+    "AirflowDagRunsNotStarted", "AirflowTasksStarving", "AirflowTasksQueuedLong", "AirflowAssetUpdatesWaiting",
+    "AirflowDeferredTasksOverdue", "AirflowTriggersStranded", "AirflowCallbacksWaiting",
+    "AirflowTaskHeartbeatsOverdue", "AirflowTaskHeartbeatsLost",
+    "AirflowDagProcessorStalled", "AirflowDagParsingBehind", "AirflowDagBundleStale",
+}  # fmt: skip
+"""What a moment that a standby shows late makes look late."""
+
+
+def test_a_stale_standby_hushes_what_it_shows_late_and_is_hushed_by_why_it_is_stale() -> None:
+    assert effects_of("AirflowDatabaseStale") == SHOWN_LATE
+    assert {edge.cause for edge in EDGES if edge.effect.alert == "AirflowDatabaseStale"} == {
+        "AirflowDatabaseReplicationStopped"
+    }
+
+
+def test_without_the_replica_nothing_fails_but_the_reading_of_it() -> None:
+    """What stops Airflow may be seen elsewhere all the same."""
+    assert {edge.effect for edge in EDGES if edge.cause == "AirflowDatabaseReplicaDown"} == {
+        Effect("AirflowCollectorFailing", "source", "database"), Effect("AirflowSloUnjudged"), Effect("AirflowSloDagMissing"),
+    }  # fmt: skip
+
+
 def test_a_full_broker_is_why_it_cannot_be_read() -> None:
     assert Edge("AirflowBrokerFull", Effect("AirflowCollectorFailing", "source", "broker")) in EDGES
 

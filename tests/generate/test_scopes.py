@@ -9,6 +9,7 @@ import pytest
 
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.alerts import BY_NAME
+from airflow_obs.catalog.replica import OF_THE_SERVER
 from airflow_obs.generate.proven import proven
 from airflow_obs.generate.rule import Emitted
 from airflow_obs.generate.scopes import Withheld, decided
@@ -65,6 +66,10 @@ LACKING: list[tuple[str, str, dict[str, Any], str]] = [
     ("old", "AirflowDeadlinesMissed", {"airflow": airflow(version="3.0.2")}, "it is there from Airflow 3.1 on, and this is 3.0.2"),
     ("new", "AirflowSlaMissed", {"airflow": airflow(version="3.0.0b1")}, "it is there up to Airflow 2.11, and this is 3.0.0b1"),
     ("replicas", "AirflowTriggererMissing", {"replicas": {"triggerer": 0}}, "chart, replicas, sources or retention say"),
+    (
+        "replica", "AirflowDatabaseReadOnly", {"sources": {**EVERY_SOURCE, "database": {"replica": "db-2"}}},
+        "chart, replicas, sources or retention say",
+    ),
     ("switched off", "AirflowSchedulerDown", {"alerts": {"AirflowSchedulerDown": {"enabled": False}}}, "switches it off"),
 ]  # fmt: skip
 
@@ -73,6 +78,42 @@ LACKING: list[tuple[str, str, dict[str, Any], str]] = [
 def test_what_is_not_there_has_no_alerts(alert: str, changed: dict[str, Any], why: str) -> None:
     emitted(alert, policy(one()))
     assert why in reason(alert, policy(one(**changed)))
+
+
+AT_A_REPLICA = {**EVERY_SOURCE, "database": {"replica": "db-2"}}
+OF_ITS_DATABASE = {"database", "tables"}
+"""The subjects of the alerts on the database itself."""
+
+
+def test_at_a_replica_no_alert_judges_the_server_that_airflow_writes_to_by_another() -> None:
+    def names(chosen: Policy) -> set[str]:
+        return {
+            found.alert.name
+            for found in decided(chosen, chosen.deployments[0])
+            if isinstance(found, Emitted) and found.alert.subject in OF_ITS_DATABASE
+        }
+
+    there, here = names(policy(one())), names(policy(one(sources=AT_A_REPLICA)))
+    assert here - there == {"AirflowDatabaseReplicaDown"}
+    assert here & there == {
+        "AirflowDatabaseStale", "AirflowDatabaseReplicationStopped", "AirflowClockOff",
+        "AirflowTransactionIdsAging", "AirflowTransactionIdsRunningOut",
+        "AirflowTableLarge", "AirflowCleanUpLeftovers", "AirflowCleanUpBlind",
+    }  # fmt: skip
+    why = reason("AirflowDatabaseLockWait", policy(one(sources=AT_A_REPLICA)))
+    assert why.startswith(f"{metrics.DB_LOCK_WAIT_OLDEST.name}: it is of the server that is read")
+
+
+def test_at_a_replica_every_other_alert_is_there_and_none_reads_what_the_replica_cannot_tell() -> None:
+    def others(chosen: Policy) -> dict[str, Emitted]:
+        every = (found for found in decided(chosen, chosen.deployments[0]) if isinstance(found, Emitted))
+        return {found.alert.name: found for found in every if found.alert.subject not in OF_ITS_DATABASE}
+
+    here = others(policy(one(sources=AT_A_REPLICA)))
+    assert here.keys() == others(policy(one())).keys()
+    assert {name for name, found in here.items() if found.expr.families & OF_THE_SERVER} == set()
+    assert "locks" not in here["AirflowCollectorAbsent"].at.collectors
+    assert 'source="database"' not in here["AirflowApiServerDown"].expr.text
 
 
 def test_a_collector_that_is_switched_off_has_no_alerts() -> None:

@@ -22,6 +22,11 @@ BROKER_SECRETS = (
     "AIRFLOW_OBS_BROKER_URL_FILE in the environment, and remove this"
 )
 
+REPLICA = (
+    "must be null, or the replica's HOST or HOST:PORT, such as replica.example:5432: user, password and database are those of "
+    "the URL"
+)
+
 MISTAKES = {
     "names that differ only in case": (
         "deployments:\n- name: Prod\n- name: prod",
@@ -219,7 +224,7 @@ MISTAKES = {
     ),
     "database URL as the source": (
         "deployments: [{sources: {database: 'postgresql://u:hunter22@h/d'}}]",
-        f"1:36: deployments[0].sources.database: write a mapping of schema; {SECRETS}",
+        f"1:36: deployments[0].sources.database: write a mapping of schema, replica; {SECRETS}",
     ),
     "names instead of mappings": (
         "deployments: [prod]",
@@ -234,6 +239,53 @@ MISTAKES = {
         (
             "1:40: deployments[0].sources.health.url: secrets never live in the policy: "
             "write the URL without user, password, ? and #"
+        ),
+    ),
+    "URL of a replica": (
+        "deployments: [{sources: {database: {replica: 'postgresql://u:hunter22@db-2/airflow'}}}]",
+        f"1:46: deployments[0].sources.database.replica: {REPLICA}",
+    ),
+    "port of a replica that there is not": (
+        "deployments: [{sources: {database: {replica: 'db-2:65536'}}}]",
+        f"1:46: deployments[0].sources.database.replica: {REPLICA}",
+    ),
+    **{
+        f"replica at {written}": (
+            f"deployments: [{{sources: {{database: {{replica: '{written}'}}}}}}]",
+            f"1:46: deployments[0].sources.database.replica: {REPLICA}",
+        )
+        for written in (
+            "db..2:5432", "1.2.3.4.5", "1.2.3.256", "db.5", "[...]", "[fd00::2::1]", "auto", "auto:5432", "-db", "db-:1", "db:",
+            ":5432", "db:0", "a" * 64, ".".join(["a" * 63] * 4),
+        )
+    },
+    "replica that YAML takes for a number": (
+        "deployments: [{sources: {database: {replica: 5432}}}]",
+        f"1:46: deployments[0].sources.database.replica: {REPLICA}",
+    ),
+    **{
+        f"replica at {written} without brackets": (
+            f"deployments: [{{sources: {{database: {{replica: '{written}'}}}}}}]",
+            (
+                "1:46: deployments[0].sources.database.replica: an IPv6 address stands in brackets, also without a port: write it "
+                "like [fd00::2]:5432"
+            ),
+        )
+        for written in ("fd00::2", "fd00::2:5432")
+    },
+    "another word for a replica": (
+        "deployments: [{sources: {database: {standby: 'db-2'}}}]",
+        (
+            "1:37: deployments[0].sources.database: `standby` does not belong here: write `replica`: HOST or HOST:PORT of the one "
+            "to read from"
+        ),
+    ),
+    "TLS to the database": (
+        "deployments: [{sources: {database: {sslmode: require}}}]",
+        (
+            "1:37: deployments[0].sources.database: `sslmode` does not belong here: TLS to the database belongs into its URL "
+            "(?sslmode=…, with MySQL ?ssl_mode=…), or into AIRFLOW_OBS_DB_SSLMODE, _SSLROOTCERT, _SSLCERT and _SSLKEY in the "
+            "environment"
         ),
     ),
     "broker URL as the source": (

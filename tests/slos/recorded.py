@@ -42,10 +42,10 @@ DEADLINE = objective("by-seven", "dag_deadline", "0.95")
 SCHEDULER = objective("scheduler", "scheduler_availability", "0.995")
 
 
-def scope(*objectives: Objective, alert: str = "") -> Scope:
-    """A deployment with these objectives, and the alert's own numbers."""
+def scope(*objectives: Objective, alert: str = "", replica: bool = False) -> Scope:
+    """A deployment with these objectives, and the alert's own numbers; of its database a `replica` is read."""
     knobs = {knob.name: exact(knob) for knob in BY_NAME[alert].knobs} if alert else {}
-    return Scope("a", objectives=objectives, knobs=knobs, team="platform")
+    return Scope("a", objectives=objectives, knobs=knobs, team="platform", replica=replica)
 
 
 def judge(
@@ -58,13 +58,14 @@ def judge(
     alerts: Iterable[str] = (),
     interval: str = "1m",
     recording: bool = True,
+    replica: bool = False,
 ) -> None:
     """At the moment `at` each expression has the value expected, to the last digit (None: no series).
 
     `series` are in promtool's notation, a sample each `interval`. The rules are judged once a minute, or as seldom as there are
     samples. Without `recording` the alerts alone are judged, over recorded series that are given.
     """
-    whole = scope(*objectives)
+    whole = scope(*objectives, replica=replica)
     made = groups(whole) if recording else []
     rules: list[object] = []
     for name in alerts:

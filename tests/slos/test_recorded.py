@@ -195,6 +195,15 @@ def test_a_time_has_as_many_minutes_as_it_is_called(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_while_a_replica_of_the_database_does_not_answer_nothing_is_known(tmp_path: Path) -> None:
+    judge(
+        [SCHEDULER],
+        gauge(ALIVE, "1x49 stale", job_type="SchedulerJob") | gauge(UP, "1x49 0x9", source="database"),
+        {of("error_budget_spent:1h", "scheduler"): 0, of("events:1h", "scheduler"): 50},
+        tmp_path, at="59m", replica=True,
+    )  # fmt: skip
+
+
 def test_runs_that_failed_are_bad(tmp_path: Path) -> None:
     runs = metrics.SLO_DAG_RUNS.name
     judge(

@@ -14,6 +14,7 @@ from airflow_obs.catalog.alerts.exporter import EXPORTER
 from airflow_obs.catalog.alerts.kubernetes import KUBERNETES
 from airflow_obs.catalog.alerts.kubernetes_executor import KUBERNETES_EXECUTOR
 from airflow_obs.catalog.alerts.pools import POOLS
+from airflow_obs.catalog.alerts.replication import REPLICATION
 from airflow_obs.catalog.alerts.scheduler import SCHEDULER
 from airflow_obs.catalog.alerts.slos import SLOS
 from airflow_obs.catalog.alerts.tables import TABLES
@@ -35,6 +36,7 @@ ALL: tuple[Alert, ...] = (
     *POOLS,
     *DAGS,
     *DATABASE,
+    *REPLICATION,
     *EXPORTER,
     *TABLES,
     *SLOS,

@@ -10,6 +10,7 @@ from decimal import Decimal
 from airflow_obs import promql
 from airflow_obs.catalog import metrics
 from airflow_obs.catalog.objective import Objective
+from airflow_obs.catalog.replica import OF_THE_SERVER
 from airflow_obs.model import External, Knob, Metric, Severity
 from airflow_obs.promql import Expr, Family, Match, Number, Part, Selector
 
@@ -33,8 +34,8 @@ class Scope:
     `knobs` are the alert's numbers in base units (seconds, ratios of 1, bytes), `thresholds` those of all alerts that may
     notify, by name: where one names the cause, or the worse stage, another is silent, unless the former is one of the
     `silent`, which the site has switched off or made quieter than this one. `collectors` are those that feed it, `always`
-    the families that have series whenever their collector succeeds. `retention`: the site says for how long rows are kept.
-    `objectives` are those of the site's that can be judged here.
+    the families that have series whenever their collector succeeds. `retention`: the site says for how long rows are kept,
+    `replica`: it has a replica of the database read. `objectives` are those of the site's that can be judged here.
     `step` and `horizon`, in seconds, belong to the cases: from one sample to the next, and from the start to the moment that
     is judged.
     """
@@ -52,6 +53,7 @@ class Scope:
     sources: tuple[str, ...] = ()
     always: tuple[Metric, ...] = ()
     retention: bool = False
+    replica: bool = False
     teams: tuple[TeamDags, ...] = ()
     team: str = ""
     objectives: tuple[Objective, ...] = ()
@@ -63,6 +65,14 @@ class Scope:
         """The series of a family that are of this deployment."""
         own = {} if isinstance(family, External) else {"airflow": self.airflow}
         return promql.select(family, {**own, **matchers}, part)
+
+    def sees(self, family: Metric) -> bool:
+        """Whether a collector feeds the family, and from the server that Airflow writes to if only that one can tell."""
+        return family.collector in self.collectors and not self.misled_by(family)
+
+    def misled_by(self, family: Metric) -> bool:
+        """Whether the family tells of the replica that is read, where it should of the server that Airflow writes to."""
+        return self.replica and family in OF_THE_SERVER
 
     def tells(self, alert: str) -> bool:
         """Whether the alert of that name is told of at least as loudly as this one, which may then leave a cause to it."""

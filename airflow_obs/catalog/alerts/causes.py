@@ -11,14 +11,15 @@ EXHAUSTED, LOCK_WAIT = "AirflowDatabaseConnectionsExhausted", "AirflowDatabaseLo
 
 
 def while_the_database_answers(at: Scope, of: Expr) -> Expr:
-    """`of`, but nothing where the exporter cannot reach the database."""
-    return of.on("airflow").unless(down(at)) if "database" in at.sources and at.tells(DOWN) else of
+    """`of`, but nothing where the exporter cannot reach the database, if it is the one that Airflow needs."""
+    known = "database" in at.sources and not at.replica and at.tells(DOWN)
+    return of.on("airflow").unless(down(at)) if known else of
 
 
 def unless_sessions_wait(at: Scope, of: Expr) -> Expr:
     """`of`, but nothing where a session has waited for a lock for so long that the alert on that may fire."""
     threshold = at.thresholds.get(LOCK_WAIT)
-    if threshold is None or not at.tells(LOCK_WAIT) or metrics.DB_LOCK_WAIT_OLDEST.collector not in at.collectors:
+    if threshold is None or not at.tells(LOCK_WAIT) or not at.sees(metrics.DB_LOCK_WAIT_OLDEST):
         return of
     return of.on("airflow").unless(waits_for_a_lock(at, threshold))
 
@@ -26,7 +27,7 @@ def unless_sessions_wait(at: Scope, of: Expr) -> Expr:
 def unless_no_connection_is_left(at: Scope, of: Expr) -> Expr:
     """`of`, but nothing where so few connections are left that the alert on that may fire."""
     threshold = at.thresholds.get(EXHAUSTED)
-    if threshold is None or not at.tells(EXHAUSTED) or metrics.DB_CONNECTIONS_FREE.collector not in at.collectors:
+    if threshold is None or not at.tells(EXHAUSTED) or not at.sees(metrics.DB_CONNECTIONS_FREE):
         return of
     return of.on("airflow").unless(max_by(few_left(at, threshold), "airflow"))
 

@@ -1,4 +1,4 @@
-"""Alerts of the metadata database's server: reachable, connections, locks, transactions, replication, clocks."""
+"""Alerts of the metadata database's server: reachable, connections, locks, transactions, clocks."""
 
 from __future__ import annotations
 
@@ -118,6 +118,7 @@ DATABASE = (
             ),
             value=0,
         ),
+        when=lambda at: not at.replica,
         sources=("database",),
     ),
     Alert(
@@ -230,32 +231,6 @@ DATABASE = (
         impact="Near 2.1 billion PostgreSQL takes no more writes, and Airflow stands still until a long vacuum has ended.",
         knobs=(Knob("threshold", "count", 1_200_000_000, 1, 2_100_000_000, "Transactions; writes end near 2.1 billion."),),
         cases=_running_out_cases,
-    ),
-    Alert(
-        "AirflowReplicationSlotRetaining", "database", ("D6", "D1"), Severity.WARNING, "15m",
-        expr=lambda at: max_by(at(metrics.SLOT_RETAINED), "airflow", "slot") > at.threshold,
-        summary="{{ $value | humanize1024 }}B of log is kept for the replication slot {{ $labels.slot }} (threshold <threshold>)",
-        impact="None yet: the database server's disk fills, and with a full disk it stops.",
-        knobs=(Knob("threshold", "bytes", "10GiB", "1B", "100TiB", "Write-ahead log that is kept for one slot."),),
-        cases=lambda at: Cases(
-            fires=(at.series(metrics.SLOT_RETAINED, at.threshold * 2, slot="standby"),),
-            quiet=(at.series(metrics.SLOT_RETAINED, at.threshold, slot="standby"),),
-            value=at.threshold * 2,
-            labels={"slot": "standby"},
-        ),
-    ),
-    Alert(
-        "AirflowReplicaLagging", "database", ("D1",), Severity.WARNING, "10m",
-        expr=lambda at: max_by(at(metrics.REPLICA_LAG), "airflow", "replica", "address") > at.threshold,
-        summary="The replica {{ $labels.replica }} is {{ $value | humanizeDuration }} behind (threshold <threshold>)",
-        impact="None yet: a fail-over to it would lose what it has not received, or take as long as it is behind.",
-        knobs=(Knob("threshold", "duration", "5m", "1s", "7d", "How far behind a replica may be."),),
-        cases=lambda at: Cases(
-            fires=(at.series(metrics.REPLICA_LAG, at.threshold + 1, replica="standby", address="10.0.0.2"),),
-            quiet=(at.series(metrics.REPLICA_LAG, at.threshold, replica="standby", address="10.0.0.2"),),
-            value=at.threshold + 1,
-            labels={"replica": "standby", "address": "10.0.0.2"},
-        ),
     ),
     Alert(
         "AirflowClockOff", "database", ("X2",), Severity.WARNING, "5m",

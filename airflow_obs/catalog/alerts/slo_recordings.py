@@ -149,9 +149,10 @@ def _queued(at: Scope, of: Objective) -> tuple[Expr, Expr]:
 
 
 def _scheduler(at: Scope, of: Objective) -> tuple[Expr, Expr]:
-    """Without the database no scheduler works, and nothing is known of any."""
+    """Without the database no scheduler works, and nothing is known of any; without a replica of it only the latter."""
     there = alive(at, SCHEDULER_JOB)
-    return (down(at) + 1).or_(there.equals(0) + 1).or_(there * 0), _judged(at, of)
+    bad = (there.equals(0) + 1).or_(there * 0)
+    return bad if at.replica else (down(at) + 1).or_(bad), _judged(at, of)
 
 
 def _judged(at: Scope, of: Objective) -> Expr:

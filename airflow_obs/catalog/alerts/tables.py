@@ -1,4 +1,4 @@
-"""Alerts of the metadata database's tables: dead rows and what holds vacuum back, growth, and clean-up."""
+"""Alerts of the metadata database's tables: dead rows and what holds vacuum or purge back, growth, and clean-up."""
 
 from __future__ import annotations
 
@@ -105,6 +105,18 @@ TABLES = (
             ),
             value=at.threshold + 1,
             labels={"holder": "slot"},
+        ),
+    ),
+    Alert(
+        "AirflowPurgeHeldBack", "tables", ("D4",), Severity.WARNING, "30m",
+        expr=lambda at: max_by(at(metrics.DB_HISTORY), "airflow") > at.threshold,
+        summary="InnoDB keeps older versions of rows for {{ $value | humanize }} transactions (threshold <threshold>)",
+        impact="Every query over a busy table reads through them, so the scheduler becomes slow; the server's undo space grows.",
+        knobs=(Knob("threshold", "count", 1_000_000, 1, 1_000_000_000, "Transactions; some thousands are usual."),),
+        cases=lambda at: Cases(
+            fires=(at.series(metrics.DB_HISTORY, at.threshold + 1),),
+            quiet=(at.series(metrics.DB_HISTORY, at.threshold),),
+            value=at.threshold + 1,
         ),
     ),
     Alert(

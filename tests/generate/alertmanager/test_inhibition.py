@@ -231,11 +231,10 @@ def named_in(of: Policy) -> set[str]:
 
 
 def test_alerts_that_another_deployment_has_make_no_pair() -> None:
+    causes = ("AirflowDatabaseDown", "AirflowDatabaseStale", "AirflowSchedulerDown")
     only = policy(
         one("database", alerts={"AirflowSchedulerMissing": {"enabled": False}}),
-        one(
-            "scheduler", alerts={"AirflowDatabaseDown": {"enabled": False}, "AirflowSchedulerDown": {"enabled": False}}
-        ),
+        one("scheduler", alerts={cause: {"enabled": False} for cause in causes}),
     )
     assert "AirflowSchedulerMissing" not in named_in(only)
 
