@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests import states
-from tests.airflow_database import AirflowDatabase, Templates
+from tests.airflow_database import EXPORTER_ROLE, POOLED_PASSWORD, AirflowDatabase, Templates
 from tests.airflow_schemas import DEMO_VERSION, POSTGRESQL_SCHEMAS
 from tests.chaos.server import Server
 from tests.embedded_postgres import embedded_postgres
 from tests.eventually import eventually
 from tests.exporter_process import Exporter, exporter
+from tests.pgbouncer_server import Chart, PgBouncer, pgbouncer
 from tests.rabbitmq_server import RabbitServer, rabbitmq_server
 
 NEWEST = next(schema for schema in POSTGRESQL_SCHEMAS if schema.release.version == DEMO_VERSION)
@@ -43,9 +45,10 @@ def rabbitmq() -> Iterator[RabbitServer]:
 
 
 @pytest.fixture(scope="session")
-def chaos_templates(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Templates:
+def chaos_templates(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Templates]:
     """The schemas on that server."""
-    return Templates(server.postgres, tmp_path_factory.mktemp("templates"))
+    with ExitStack() as stack:
+        yield Templates(server.postgres, tmp_path_factory.mktemp("templates"), stack)
 
 
 @pytest.fixture
@@ -59,8 +62,34 @@ def db(chaos_templates: Templates) -> Iterator[AirflowDatabase]:
         yield database
 
 
+@pytest.fixture(params=[None, Chart.OFFICIAL], ids=["direct", "pgbouncer"])
+def pooler(request: pytest.FixtureRequest, server: Server, db: AirflowDatabase) -> Iterator[PgBouncer | None]:
+    """None, and a PgBouncer for this test alone, as the official chart sets it up."""
+    if request.param is None:
+        yield None
+        return
+    assert db.exporter_url  # makes the role
+    passwords, name = {EXPORTER_ROLE: POOLED_PASSWORD}, str(db.engine.url.database)
+    # By default it waits for 15 s before it asks a server again that did not let it in.
+    with pgbouncer(server.postgres, passwords, request.param, name, server_login_retry="1") as running:
+        yield running
+
+
 @pytest.fixture
-def start(server: Server, tmp_path: Path) -> StartExporter:
+def reached_db(db: AirflowDatabase, pooler: PgBouncer | None) -> AirflowDatabase:
+    """As `db`, reached by the exporter directly and through PgBouncer."""
+    return replace(db, pooler=pooler)
+
+
+@pytest.fixture
+def door(request: pytest.FixtureRequest, server: Server) -> Server | PgBouncer:
+    """What the exporter has its sessions with: the server, or the pooler before it."""
+    through = request.getfixturevalue("pooler") if "pooler" in request.fixturenames else None
+    return through or server
+
+
+@pytest.fixture
+def start(door: Server | PgBouncer, tmp_path: Path) -> StartExporter:
     """Start an exporter with these variables in its environment; it may leave no more than one session behind."""
 
     @contextmanager
@@ -68,9 +97,9 @@ def start(server: Server, tmp_path: Path) -> StartExporter:
         more = {} if policy is None else {"policy": policy}
         with exporter(tmp_path, variables, secrets=secrets, **more) as running:
             yield running
-            if server.answers:
-                eventually(lambda: server.sessions() <= 1, "at most one session")
-        if server.answers:
-            eventually(lambda: server.sessions() == 0, "no session stays")
+            if door.answers:
+                eventually(lambda: door.sessions() <= 1, "at most one session")
+        if door.answers:
+            eventually(lambda: door.sessions() == 0, "no session stays")
 
     return start

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psutil
 import psycopg2
 
-from airflow_obs.sources.database import APPLICATION_NAME
+from airflow_obs.sources.backends.backend import APPLICATION_NAME
 from tests.airflow_database import EXPORTER_ROLE
 from tests.embedded_postgres import EmbeddedPostgres
 from tests.eventually import eventually

@@ -117,10 +117,12 @@ def test_missing_privilege_fails_one_collector(server: Server, db: AirflowDataba
         assert server.sessions() == 1
 
 
-def test_locked_table_fails_its_collectors_only(server: Server, db: AirflowDatabase, start: StartExporter) -> None:
-    with start(AIRFLOW_OBS_DB_URL=db.exporter_url) as exporter:
+def test_locked_table_fails_its_collectors_only(
+    server: Server, reached_db: AirflowDatabase, start: StartExporter
+) -> None:
+    with start(AIRFLOW_OBS_DB_URL=reached_db.exporter_url) as exporter:
         exporter.until_well()
-        with server.locked(str(db.engine.url.database), "slot_pool"):
+        with server.locked(str(reached_db.engine.url.database), "slot_pool"):
             page = exporter.until_exactly_down("pools")
             exporter.until_said("ACCESS EXCLUSIVE")
             assert page.value(metrics.TABLE_SIZE.name, table="slot_pool") > 0

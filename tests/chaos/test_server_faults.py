@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack, closing, suppress
 
+import psycopg2
 import pytest
 
 from airflow_obs.catalog import metrics
@@ -14,6 +16,7 @@ from tests.chaos.server import Server
 from tests.eventually import eventually
 from tests.exporter.pages import Page
 from tests.exporter_process import COLLECTORS, OF_THE_DATABASE, QUICK
+from tests.pgbouncer_server import PgBouncer
 
 OWN = {metric.name for metric in metrics.ALL if metric.collector == "exporter"} - {metrics.FAMILY_SOURCE.name}
 """What the exporter always says of itself; who feeds a family is only there while it is fed."""
@@ -29,8 +32,8 @@ def moments(page: Page) -> dict[str, float]:
     return {name: page.value(metrics.COLLECTOR_LAST_SUCCESS.name, collector=name) for name in COLLECTORS}
 
 
-def test_frozen_server(server: Server, db: AirflowDatabase, start: StartExporter) -> None:
-    with start(AIRFLOW_OBS_DB_URL=db.exporter_url) as exporter:
+def test_frozen_server(server: Server, reached_db: AirflowDatabase, start: StartExporter) -> None:
+    with start(AIRFLOW_OBS_DB_URL=reached_db.exporter_url) as exporter:
         exporter.until_well()
         with server.frozen():
             down = exporter.until_down()
@@ -52,8 +55,8 @@ def test_frozen_server(server: Server, db: AirflowDatabase, start: StartExporter
         assert not exporter.leaked_since(held)
 
 
-def test_killed_and_restarted_server(server: Server, db: AirflowDatabase, start: StartExporter) -> None:
-    with start(AIRFLOW_OBS_DB_URL=db.exporter_url) as exporter:
+def test_killed_and_restarted_server(server: Server, reached_db: AirflowDatabase, start: StartExporter) -> None:
+    with start(AIRFLOW_OBS_DB_URL=reached_db.exporter_url) as exporter:
         exporter.until_well()
         server.kill()
         try:
@@ -64,8 +67,8 @@ def test_killed_and_restarted_server(server: Server, db: AirflowDatabase, start:
         exporter.until_well()
 
 
-def test_exporter_started_before_the_server(server: Server, db: AirflowDatabase, start: StartExporter) -> None:
-    url = db.exporter_url
+def test_exporter_started_before_the_server(server: Server, reached_db: AirflowDatabase, start: StartExporter) -> None:
+    url = reached_db.exporter_url
     server.stop()
     try:
         with start(AIRFLOW_OBS_DB_URL=url) as exporter:
@@ -93,28 +96,49 @@ def test_exporter_started_before_the_database(server: Server, db: AirflowDatabas
             server.postgres.execute(f"ALTER DATABASE later RENAME TO {name}")
 
 
-def test_many_failures_leak_nothing(server: Server, db: AirflowDatabase, start: StartExporter) -> None:
-    url = db.exporter_url
+def test_many_failures_leak_nothing(
+    server: Server, door: Server | PgBouncer, reached_db: AirflowDatabase, start: StartExporter
+) -> None:
+    url = reached_db.exporter_url
     try:
         with start(AIRFLOW_OBS_DB_URL=url) as exporter:
             exporter.until_well()
             for _ in range(3):
                 server.end_sessions()
                 exporter.until_collected_again("jobs")
-                assert server.sessions() <= 1
+                assert door.sessions() <= 1
             server.demand("reject")
             server.end_sessions()
             exporter.until_down()
             held, said = exporter.held(), exporter.log.count(FAILED)
             exporter.until_tried_again("jobs", 6)
             assert not exporter.leaked_since(held)
-            assert server.sessions() == 0
+            # A pooler lets in whom it then keeps waiting.
+            assert door.sessions() <= isinstance(door, PgBouncer)
             assert exporter.log.count(FAILED) == said
             server.demand("trust")
             exporter.until_well()
             assert not exporter.leaked_since(held)
     finally:
         server.demand("trust")
+
+
+def test_no_connection_left(server: Server, db: AirflowDatabase, start: StartExporter) -> None:
+    [(most,)] = server.postgres.execute("SHOW max_connections")
+    url = db.exporter_url
+    with ExitStack() as others:
+        # As many as anybody may have but the superuser, for whom the last are reserved.
+        with suppress(psycopg2.OperationalError):
+            for _ in range(int(most)):
+                others.enter_context(closing(psycopg2.connect(url)))
+        with start(AIRFLOW_OBS_DB_URL=url) as exporter:
+            exporter.until_down()
+            exporter.until_said("remaining connection slots are reserved")
+            held = exporter.held()
+            exporter.until_tried_again("jobs", 4)
+            assert not exporter.leaked_since(held)
+            others.close()
+            exporter.until_well()
 
 
 @pytest.mark.parametrize("policy", [QUICK, PATIENT], ids=["at some moment", "in mid-collection"])
