@@ -7,22 +7,29 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from airflow_obs.policy.loader import load
-from bench import broker, burst, cost, crowd, followed, gen, latency, otlp, plans, throughput, week, while_ingesting
+from bench import broker, burst, cost, crowd, explained, followed, gen, latency, otlp, throughput, week, while_ingesting
 from bench.celery_queues import Backlog
 from bench.figures import Note, Result, as_json, as_text
 from bench.history import KNOWN, TASKS_PER_RUN, Filled, Size, drop, fill
+from bench.mariadb import mariadb
 from bench.postgres import ServerLog, postgres
 from tests.embedded_postgres import EmbeddedPostgres
+from tests.mariadb_server import MariaDBServer
 
+ON_MARIADB = 1_000_000
+"""Task instances in the large database there, at most."""
 LITTLE = 20_000
 """Task instances behind the ordinary page and the outcomes, which do not depend on them."""
 
 CYCLES_PER_RUN = 10
 """Cycles of the broker's collector for each of the database's: they are short, and search in some of them only."""
+
+
+PARTS = ("cost", "outcomes", "latency", "mariadb", "broker", "ingest", "gen")
 
 
 def main() -> None:
@@ -49,7 +56,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--series", type=int, default=20_000, help="on the large page (%(default)s)")
     parser.add_argument("--scrapers", type=int, default=20, help="at the same time (%(default)s)")
     parser.add_argument("--seconds", type=float, default=30.0, help="of each latency measurement (%(default)s)")
-    parser.add_argument("--shared-buffers", default="1GB", help="PostgreSQL's shared_buffers (%(default)s)")
+    parser.add_argument("--shared-buffers", default="1GB", help="PostgreSQL's, and InnoDB's buffer pool (%(default)s)")
     parser.add_argument("--finishing", type=int, default=5_000, help="task instances of a burst (%(default)s)")
     parser.add_argument("--within", type=float, default=10.0, help="seconds in which they end (%(default)s)")
     parser.add_argument(
@@ -74,7 +81,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--deployments", type=int, default=50, help="of the policies that are generated from (%(default)s)"
     )
-    parser.add_argument("--only", choices=("cost", "outcomes", "latency", "broker", "ingest", "gen"), help="one part")
+    parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     arguments = parser.parse_args()
     arguments.smaller = arguments.smaller or arguments.task_instances // 10
@@ -86,9 +93,11 @@ def _arguments() -> argparse.Namespace:
 def _results(arguments: argparse.Namespace) -> Iterator[Result]:
     host = f"{os.cpu_count()} processors, load average {os.getloadavg()[0]:.1f} before"
     yield Note("machine", f"{host}, Python {platform.python_version()}, {platform.system()}")
-    if arguments.only not in ("broker", "ingest", "gen"):
+    if arguments.only in (None, "cost", "outcomes", "latency"):
         with postgres(arguments.shared_buffers) as (server, log):
             yield from _of_database(arguments, server, log)
+    if arguments.only in (None, "mariadb"):
+        yield from _on_mariadb(arguments)
     if arguments.only in (None, "broker"):
         backlog = Backlog(arguments.queues, arguments.messages)
         cycles = arguments.runs * CYCLES_PER_RUN
@@ -97,6 +106,17 @@ def _results(arguments: argparse.Namespace) -> Iterator[Result]:
         yield from _ingest(arguments)
     if arguments.only in (None, "gen"):
         yield from gen.measure(arguments.deployments, arguments.runs)
+
+
+def _on_mariadb(arguments: argparse.Namespace) -> Iterator[Result]:
+    pool = arguments.shared_buffers.removesuffix("B")
+    large = min(arguments.task_instances, ON_MARIADB)
+    sizes = sorted({min(arguments.smaller, max(large // 10, 100 * TASKS_PER_RUN)), large})
+    with mariadb(pool) as (server, log):
+        ((version,),) = server.execute("SELECT VERSION()")
+        yield Note("machine", f"MariaDB {version}, innodb_buffer_pool_size {pool}, nothing flushed, warm cache")
+        for release in arguments.airflow:
+            yield from _cost(arguments, server, log, release, sizes)
 
 
 def _ingest(arguments: argparse.Namespace) -> Iterator[Result]:
@@ -114,7 +134,7 @@ def _of_database(arguments: argparse.Namespace, server: EmbeddedPostgres, log: S
     )
     if arguments.only in (None, "cost"):
         for release in arguments.airflow:
-            yield from _cost(arguments, server, log, release)
+            yield from _cost(arguments, server, log, release, sorted({arguments.smaller, arguments.task_instances}))
     if arguments.only in (None, "outcomes"):
         for release in arguments.airflow:
             yield from _outcomes(arguments, server, log, release)
@@ -124,13 +144,19 @@ def _of_database(arguments: argparse.Namespace, server: EmbeddedPostgres, log: S
         yield from latency.measure(server, ordinary, options)
 
 
-def _cost(arguments: argparse.Namespace, server: EmbeddedPostgres, log: ServerLog, release: str) -> Iterator[Result]:
-    filled = [_filled(server, release, size) for size in sorted({arguments.smaller, arguments.task_instances})]
-    measured = list(zip(filled, cost.measure(server, log, filled, arguments.runs), strict=True))
+def _cost(
+    arguments: argparse.Namespace,
+    server: EmbeddedPostgres | MariaDBServer,
+    log: cost.Log,
+    release: str,
+    sizes: Sequence[int],
+) -> Iterator[Result]:
+    filled = [_filled(server, release, size) for size in sizes]
+    measured = list(zip(filled, cost.measure(log, filled, arguments.runs), strict=True))
     for each, of_this in measured:
         yield from cost.figures(each, of_this)
     yield from cost.ratios(measured)
-    yield from plans.explained(server, *measured[-1])
+    yield from explained.explained(*measured[-1])
     for each in filled:
         drop(server, each)
 
@@ -148,7 +174,7 @@ def _outcomes(
         drop(server, filled)
 
 
-def _filled(server: EmbeddedPostgres, release: str, task_instances: int) -> Filled:
+def _filled(server: EmbeddedPostgres | MariaDBServer, release: str, task_instances: int) -> Filled:
     print(f"filling a database of Airflow {release} with {task_instances:,} task instances", file=sys.stderr)
     return fill(server, release, Size(task_instances))
 

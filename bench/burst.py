@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from airflow_obs.exporter.scrape import Run, Worker
 from airflow_obs.policy.loader import load
-from airflow_obs.sources.database import APPLICATION_NAME
+from airflow_obs.sources.backends.backend import APPLICATION_NAME
 from bench.cost import Once, database_jobs, source_of
 from bench.figures import Figure, Note, Result
 from bench.history import Filled

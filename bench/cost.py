@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import statistics
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-
-import psycopg2
-from psycopg2.extras import wait_select
+from typing import Any
 
 from airflow_obs.collectors.registry import collectors
 from airflow_obs.exporter.scrape import Job, run
 from airflow_obs.policy import Policy
 from airflow_obs.policy.loader import load
-from airflow_obs.sources.database import APPLICATION_NAME, Database
+from airflow_obs.sources.backends.backend import APPLICATION_NAME
+from airflow_obs.sources.database import Database
 from airflow_obs.sources.discovery import database_url
 from bench.figures import Figure
 from bench.history import Filled
+from bench.mariadb import SlowLog
 from bench.postgres import ServerLog, Statement
 from bench.work import Work
-from tests.embedded_postgres import EmbeddedPostgres
+from tests.airflow_database import engine_for
+from tests.airflow_schemas import Kind
 
 WARM_UP = 3
 PATIENCE = 60.0
 COUNT_EVERYTHING = "SELECT dag_id, task_id, state, count(*) FROM task_instance GROUP BY 1, 2, 3"
 """What exporters without a state filter run at every scrape."""
 _BENCH = "bench"
+_WARNED = {
+    Kind.POSTGRESQL: (f"SET application_name = '{_BENCH}'", "SET log_min_duration_statement = 0"),
+    Kind.MARIADB: ("SET SESSION innodb_lock_wait_timeout = 1000000",),
+}
+"""What a session of ours says first: who it is, and that it may take its time."""
+Log = ServerLog | SlowLog
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,12 @@ class Once:
     @property
     def database_ms(self) -> float:
         return sum(statement.ms for statement in self.statements)
+
+    @property
+    def rows(self) -> int | None:
+        """Rows read, None where the server does not tell."""
+        told = [statement.rows for statement in self.statements if statement.rows is not None]
+        return sum(told) if told else None
 
 
 @dataclass(frozen=True)
@@ -91,7 +105,7 @@ class _Begun:
     connects: Once
     cycles: list[dict[str, Once]]
 
-    def cycle(self, log: ServerLog) -> None:
+    def cycle(self, log: Log) -> None:
         """One more, and what happens after it."""
         self.cycles.append({name: once(job, log) for name, job in {**self.jobs, **self.beside}.items()})
         self.work.step(len(self.cycles))
@@ -109,7 +123,7 @@ class _Begun:
         )
 
 
-def measure(server: EmbeddedPostgres, log: ServerLog, filled: Sequence[Filled], runs: int) -> list[Cost]:
+def measure(log: Log, filled: Sequence[Filled], runs: int) -> list[Cost]:
     """Run the collectors' own code, in the exporter's role, this many times after warming up; work goes on in between.
 
     The databases take turns, so that what else the machine does falls on all of them. Raises RuntimeError when a collector
@@ -120,11 +134,11 @@ def measure(server: EmbeddedPostgres, log: ServerLog, filled: Sequence[Filled], 
         for _ in range(1 + WARM_UP + runs):
             for begun in all_begun:
                 begun.cycle(log)
-    return [begun.cost(_count_everything(server, log, begun.filled)) for begun in all_begun]
+    return [begun.cost(_count_everything(log, begun.filled)) for begun in all_begun]
 
 
 @contextmanager
-def _begun(filled: Filled, log: ServerLog) -> Iterator[_Begun]:
+def _begun(filled: Filled, log: Log) -> Iterator[_Begun]:
     policy = patient(load())
     by_task = policy.model_copy(update={"dags": policy.dags.model_copy(update={"task_level": True})})
     with closing(source_of(filled)) as source, closing(Work(filled)) as work, _a_queue_for_a_lock(filled):
@@ -143,7 +157,7 @@ def patient(policy: Policy) -> Policy:
     return policy.model_copy(update={"collectors": policy.collectors.model_copy(update=each)})
 
 
-def once(job: Job, log: ServerLog) -> Once:
+def once(job: Job, log: Log) -> Once:
     """Run it and see what it cost; RuntimeError when it fails."""
     start = log.end()
     outcome = run(job)
@@ -156,35 +170,41 @@ def once(job: Job, log: ServerLog) -> Once:
 def _a_queue_for_a_lock(filled: Filled) -> Iterator[None]:
     """One session holds the lock on a row and does nothing, another waits for it."""
     update = "UPDATE slot_pool SET description = 'held' WHERE pool = 'pool_1'"
-    with (
-        closing(psycopg2.connect(filled.owner_url)) as holder,
-        closing(psycopg2.connect(filled.owner_url, async_=True)) as waiter,
-    ):
-        wait_select(waiter)
-        with holder.cursor() as cursor:
+
+    def wait() -> None:
+        with _session(filled) as cursor:
             cursor.execute(update)
-        waits = waiter.cursor()
-        waits.execute(update)
+
+    waiter = threading.Thread(target=wait)
+    with _session(filled) as holder:
+        holder.execute(update)
+        waiter.start()
         yield
-        holder.rollback()
-        wait_select(waiter)
+        holder.connection.rollback()
+    waiter.join()
 
 
-def _count_everything(server: EmbeddedPostgres, log: ServerLog, filled: Filled) -> float:
+def _count_everything(log: Log, filled: Filled) -> float:
     """Milliseconds, with the server's default settings (parallel workers and JIT allowed): the median of three, warm."""
-    connection = psycopg2.connect(
-        host=str(server.socket_folder), user="postgres", dbname=filled.name, application_name=_BENCH
-    )
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SET log_min_duration_statement = 0")
+    with _session(filled) as cursor:
+        cursor.execute(COUNT_EVERYTHING)
+        cursor.fetchall()
+        start = log.end()
+        for _ in range(3):
             cursor.execute(COUNT_EVERYTHING)
-            start = log.end()
-            for _ in range(3):
-                cursor.execute(COUNT_EVERYTHING)
-    finally:
-        connection.close()
-    return statistics.median(found.ms for found in log.since(start, _BENCH) if found.sql == COUNT_EVERYTHING)
+            cursor.fetchall()
+        return statistics.median(found.ms for found in log.since(start, _BENCH) if found.sql == COUNT_EVERYTHING)
+
+
+@contextmanager
+def _session(filled: Filled) -> Iterator[Any]:
+    """The cursor of a session of the owner's, which is rolled back."""
+    engine = engine_for(filled.owner_url)
+    with closing(engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+        for statement in _WARNED[filled.kind]:
+            cursor.execute(statement)
+        yield cursor
+    engine.dispose()
 
 
 def figures(filled: Filled, cost: Cost) -> Iterator[Figure]:
@@ -201,6 +221,10 @@ def figures(filled: Filled, cost: Cost) -> Iterator[Figure]:
     )
     yield Figure(table, whole, "database p50", cost.cycle_ms, "ms")
     yield Figure(table, whole, "database max", max(sum(one.database_ms for one in all_) for all_ in cycles), "ms")
+    if any(one.rows is not None for one in cycles[0]):
+        yield Figure(
+            table, whole, "rows read", statistics.median(sum(one.rows or 0 for one in all_) for all_ in cycles)
+        )
     yield Figure(table, whole, "wall p50", statistics.median(sum(one.wall_ms for one in all_) for all_ in cycles), "ms")
     yield Figure(table, whole, "series", sum(ones[0].series for ones in cost.warm.values()))
     yield Figure(table, whole, "first run", sum(cost.first[name].database_ms for name in cost.warm), "ms")
@@ -219,13 +243,15 @@ def _row(table: str, row: str, ones: Sequence[Once]) -> Iterator[Figure]:
     yield Figure(table, row, "statements", statistics.median(len(one.statements) for one in ones))
     yield Figure(table, row, "database p50", statistics.median(one.database_ms for one in ones), "ms")
     yield Figure(table, row, "database max", max(one.database_ms for one in ones), "ms")
+    if read := [one.rows for one in ones if one.rows is not None]:
+        yield Figure(table, row, "rows read", statistics.median(read))
     yield Figure(table, row, "wall p50", statistics.median(one.wall_ms for one in ones), "ms")
     yield Figure(table, row, "series", statistics.median(one.series for one in ones))
 
 
 def ratios(costs: Sequence[tuple[Filled, Cost]]) -> Iterator[Figure]:
     """How the cycle compares with the unfiltered query, and between the largest database and each smaller one."""
-    table = f"ratios of database time, Airflow {costs[0][0].release}"
+    table = f"ratios of database time, Airflow {costs[0][0].release} on {costs[0][0].kind}"
     for filled, cost in costs:
         row = f"unfiltered GROUP BY / whole cycle, {filled.size.task_instances:,} task instances"
         aim = ">= 100" if filled.size.task_instances >= 10_000_000 else ""

@@ -39,10 +39,14 @@ _DURATION = re.compile(
 
 @dataclass(frozen=True)
 class Statement:
-    """One message to the server: its SQL, and the milliseconds the server took to parse, plan, run and answer it."""
+    """One message to the server: its SQL, and the milliseconds the server took to parse, plan, run and answer it.
+
+    `rows` are those it read, where the server tells.
+    """
 
     sql: str
     ms: float
+    rows: int | None = None
 
 
 @dataclass(frozen=True)

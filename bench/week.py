@@ -23,6 +23,7 @@ from bench.cost import database_jobs, patient, source_of
 from bench.figures import Figure
 from bench.history import TASKS_PER_RUN, Filled, Size
 from bench.work import Work, counted
+from tests.airflow_schemas import Kind
 
 STEP_TASKS = TASKS_PER_RUN + 1
 """Task instances of one step of the work: those of the run that others see, and the one that comes and goes."""
@@ -106,7 +107,8 @@ def measure(filled: Filled, week: Week) -> Iterator[Figure]:
 def main() -> None:
     """What to do comes as JSON on stdin; the evenings go as JSON to stdout."""
     told = json.load(sys.stdin)
-    filled = Filled(**{**told["filled"], "size": Size(**told["filled"]["size"])})
+    found = told["filled"]
+    filled = Filled(**{**found, "kind": Kind(found["kind"]), "size": Size(**found["size"])})
     json.dump([asdict(evening) for evening in _evenings(filled, Week(**told["week"]))], sys.stdout)
 
 

@@ -21,6 +21,7 @@ from bench.history import KNOWN
 from bench.relay import Relay
 from bench.work import Outcomes
 from tests.airflow_schemas import ROOT
+from tests.mariadb_server import mariadbd
 from tests.redis_server import redis_server
 
 SMALLEST = [
@@ -53,9 +54,12 @@ def bench(file: Path, *arguments: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("only", "expected"), [
     ("cost", {"whole cycle", "unfiltered GROUP BY dag_id, task_id, state", "beside: dags, task_level: true"}
              | set(load().collectors.by_name())),
+    ("mariadb", {"whole cycle", "unfiltered GROUP BY dag_id, task_id, state"} | set(load().collectors.by_name())),
     ("latency", {"large page", "database frozen: /metrics gzip, 2 scrapers, each every 250 ms"}),
 ])  # fmt: skip
 def test_bench_prints_cost_latency_and_size(tmp_path: Path, only: str, expected: set[str]) -> None:
+    if only == "mariadb":
+        mariadbd()
     figures = bench(tmp_path / "figures.json", *SMALLEST, "--shared-buffers", "32MB", "--only", only)
     assert expected - {"health", "broker", "workers", "ingest"} <= {figure["row"] for figure in figures}
 
