@@ -172,8 +172,11 @@ class Templates:
             engine = engine_for(url)
             if schema.kind is Kind.SQLITE:
                 sa.event.listen(engine, "connect", _check_foreign_keys)
+            made = AirflowDatabase(schema, url, engine, self.pooler if schema.pooled else None)
+            # Known from the first on: a test may make tables of its own, which the others' databases lack.
+            assert made.tables
             try:
-                yield AirflowDatabase(schema, url, engine, self.pooler if schema.pooled else None)
+                yield made
             finally:
                 engine.dispose()
 

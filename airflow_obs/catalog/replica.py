@@ -13,7 +13,7 @@ OF_THE_SERVER = frozenset[Metric](
         metrics.DB_LOCKS, metrics.DB_LOCK_WAIT_OLDEST, metrics.DB_LOCK_CHAIN, metrics.DB_BLOCKING, metrics.DB_BLOCKING_OLDEST,
         metrics.DB_XMIN_AGE, metrics.DB_HISTORY, metrics.DB_PREPARED, metrics.DB_PREPARED_OLDEST,
         metrics.TABLE_DEAD_ROWS, metrics.TABLE_LAST_VACUUM, metrics.TABLE_LAST_ANALYZE, metrics.TABLE_VACUUM_THRESHOLD,
-        metrics.SLOT_ACTIVE, metrics.SLOT_RETAINED, metrics.REPLICA_LAG, metrics.REPLICA_LAG_BYTES,
+        metrics.SLOT_ACTIVE, metrics.SLOT_RETAINED, metrics.REPLICA_LAG, metrics.REPLICA_LAG_BYTES, metrics.SLA_MISSES,
     }
 )  # fmt: skip
 """Figures of the very server that is read: its sessions, locks, counters and what it cleans, none of which is replicated.

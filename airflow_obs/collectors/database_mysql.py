@@ -60,7 +60,8 @@ def _activity(db: Session, connected: int, most: int, most_of_user: int) -> Acti
         connections["hidden"] = max(0, connected - connections.total())
     return Activity(
         connections=+connections,
-        limits=tuple(_limits(sessions, connections.total(), most, most_of_user)),
+        # Of our own sessions alone, ours would be taken for Airflow's account.
+        limits=tuple(_limits(sessions, connections.total(), most, 0 if seen is None else most_of_user)),
         oldest_transactions=dict(_oldest(sessions)),
         blocked=None if seen is None else sum(int(row.blocked) for row in sessions),
         connections_reserved=_FOR_ADMINISTRATORS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -82,7 +82,7 @@ class Replication:
         return ReplicationState(slots, replicas, _own_of_postgresql(db))
 
     def _own_of_mysql(self, db: Session) -> Own:
-        read_only = bool(db.one(_MYSQL_READ_ONLY)[0])
+        read_only = refuses_writes(db.one(_MYSQL_READ_ONLY))
         channels = db.attempt(_status(db))
         if channels is None and read_only and not self._said_blind:
             log.warning(
@@ -148,6 +148,11 @@ def _status(db: Session) -> sa.TextClause:
     return sa.text("SHOW REPLICA STATUS" if new else "SHOW SLAVE STATUS")
 
 
+def refuses_writes(settings: Iterable[object]) -> bool:
+    """Whether one of these is switched on: numbers, or since MariaDB 12 words (OFF, ON, NO_LOCK, …: MDEV-36425)."""
+    return any(str(setting).upper() not in {"0", "OFF"} for setting in settings)
+
+
 def _own_of_channels(channels: list[Mapping[str, Any]], *, read_only: bool) -> Own:
     """Of several sources that a replica has, the one that is most behind."""
     if not channels:
@@ -209,4 +214,4 @@ _STANDBY = sa.text("""
            NOT pg_catalog.pg_is_wal_replay_paused() AS applies
     FROM (SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_wal_receiver) AS receives) AS r
 """).columns(replayed=Moment())
-_MYSQL_READ_ONLY = sa.text("SELECT @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only")
+_MYSQL_READ_ONLY = sa.text("SELECT @@GLOBAL.read_only AS server, @@GLOBAL.innodb_read_only AS innodb")

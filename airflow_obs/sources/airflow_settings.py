@@ -19,6 +19,7 @@ Environment = Mapping[str, str]
 _COMPANIONS = ("PORT", "USER", "PASSWORD", "PASSWORD_FILE", "NAME", "SCHEME")
 """Parts of our own settings that go with a host, whatever the source."""
 _saying = threading.Lock()
+_SERVICE_LINK = re.compile(r"_(SERVICE_(HOST|PORT)|PORT_\d+_)")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
@@ -53,6 +54,8 @@ def check_ours(environment: Environment, prefix: str, more: Sequence[str] = ()) 
     urls, companions = ("URL_FILE", "URL"), (*_COMPANIONS, *more)
     known = [f"{prefix}_{part}" for part in (*urls, "HOST", *companions)]
     ours = [name for name, value in environment.items() if name.startswith(f"{prefix}_") and value]
+    # Kubernetes tells every pod of a Service by such names, and one may begin with ours.
+    ours = [name for name in ours if not _SERVICE_LINK.search(name)]
     if unknown := sorted(set(ours) - set(known)):
         near = meant(unknown[0], known)
         all_of_them = ", ".join(name.removeprefix(prefix) for name in known)
@@ -60,7 +63,7 @@ def check_ours(environment: Environment, prefix: str, more: Sequence[str] = ()) 
             f"there is no setting {unknown[0]}{f': did you mean {near}?' if near else ''} (there are {prefix}… {all_of_them})"
         )
     url = next((f"{prefix}_{part}" for part in urls if f"{prefix}_{part}" in ours), None)
-    if url and (beside := [name for part in companions if (name := f"{prefix}_{part}") in ours]):
+    if url and (beside := [name for part in ("HOST", *companions) if (name := f"{prefix}_{part}") in ours]):
         raise SourceNotConfigured(
             f"{', '.join(beside)} would be ignored, since {url} is set: put into the URL what they say and unset them, or unset "
             f"{url} and set {prefix}_HOST"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.engine import URL, make_url
@@ -23,6 +25,10 @@ _NOT_LIBPQS = (
     "timeout",
 )
 """Options of asyncpg and of psycopg 3 that say how it fetches: libpq would refuse them."""
+
+
+_DEBIANS = "/etc/ssl/certs/ca-certificates.crt"
+"""Where Debian's package ca-certificates puts it, and most others too; Python only knows OpenSSL's own place."""
 
 
 def normalised(text: str, setting: str) -> tuple[URL, dict[str, Any]]:
@@ -55,9 +61,17 @@ def _dialect(name: str, setting: str) -> Callable[[URL, str], tuple[URL, dict[st
 
 def _postgresql(url: URL, _setting: str) -> tuple[URL, dict[str, Any]]:
     query = {name: value for name, value in url.query.items() if name not in _NOT_LIBPQS}
-    if ssl := query.pop("ssl", None):  # asyncpg's spelling of libpq's sslmode
-        query.setdefault("sslmode", ssl)
+    if mode := query.pop("ssl", None):  # asyncpg's spelling of libpq's sslmode
+        query.setdefault("sslmode", mode)
+    if query.get("sslrootcert") == "system" and (authorities := _systems()):
+        query |= {"sslrootcert": authorities, "sslmode": query.get("sslmode", "verify-full")}
     return url.set(drivername="postgresql+psycopg2", query=query), {}
+
+
+def _systems() -> str | None:
+    """The file with the authorities that the system trusts: libpq in psycopg2's wheel looks where the wheel was built."""
+    found = ssl.get_default_verify_paths().cafile or _DEBIANS
+    return found if Path(found).is_file() else None
 
 
 def _sqlite(url: URL, setting: str) -> tuple[URL, dict[str, Any]]:

@@ -87,10 +87,14 @@ def _option_file(path: str, group: str | None, setting: str) -> dict[str, str]:
     path = str(Path(path).expanduser())
     check_readable(f"database: {setting}: read_default_file", path)
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
     try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
         parser.read_string("\n".join(line for line in lines if not line.startswith("!")))  # !include, !includedir
-    except configparser.Error as error:  # which quotes the line, and that may be the one with the password
+    except (
+        configparser.Error,
+        OSError,
+        UnicodeDecodeError,
+    ) as error:  # which quotes the line, and that may be the one with the password
         raise SourceNotConfigured(
             f"database: {setting}: {path} cannot be read as an option file of MySQL ({type(error).__name__})"
         ) from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from airflow_obs.catalog import metrics
 from airflow_obs.collectors.database import DatabaseServer
-from tests.airflow_database import EXPORTER_ROLE, AirflowDatabase, engine_for
+from tests.airflow_database import EXPORTER_ROLE, AirflowDatabase, Templates, engine_for
 from tests.airflow_schemas import MARIADB_SCHEMAS
 from tests.collectors.collected import collect, read
 from tests.conftest import NewDatabase
@@ -88,6 +89,19 @@ def test_a_role_that_may_not_see_others_counts_them(blind: AirflowDatabase) -> N
     assert 0 < (seen.one(metrics.DB_SIZE) or 0) < (sizes(blind) or 0)
     assert collect(blind, "vacuum").readings == ()
     assert collect(blind, "tables").one(metrics.TABLE_SIZE, "log")
+
+
+def test_the_limit_of_an_account_is_that_of_airflows_and_never_of_ours(templates: Templates, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        own = Templates(templates.postgres, tmp_path, stack, mariadb_options=("--max-user-connections=30",))
+        db = stack.enter_context(own.database(MARIADB_SCHEMAS[0]))
+        for _ in range(3):
+            stack.enter_context(sa.create_engine(db.url, poolclass=sa.NullPool).connect())
+        free = collect(db, "database").one(metrics.DB_CONNECTIONS_FREE, "role")
+        assert free is not None
+        assert free <= 27
+        db.execute(f"REVOKE PROCESS ON *.* FROM {EXPORTER_ROLE}@'%'")
+        assert collect(db, "database").one(metrics.DB_CONNECTIONS_FREE, "role") is None
 
 
 def sizes(db: AirflowDatabase) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from airflow_obs.catalog import metrics
-from airflow_obs.collectors.replication import Replication, _own_of_channels
+from airflow_obs.collectors.replication import Replication, _own_of_channels, refuses_writes
 from airflow_obs.exporter.scrape import Job, run
 from airflow_obs.sources.database import Database
 from tests.airflow_database import EXPORTER_ROLE, AirflowDatabase, engine_for
@@ -158,3 +158,18 @@ def test_of_several_sources_the_one_that_is_most_behind(
     names = ("Replica_IO_Running", "Replica_SQL_Running", "Seconds_Behind_Source")
     own = _own_of_channels([dict(zip(names, channel, strict=True)) for channel in channels], read_only=True)
     assert (own.lag, own.running) == (lag, running)
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ((0, 0), False),
+        ((1, 0), True),
+        ((0, 1), True),
+        (("OFF", 0), False),
+        (("ON", 0), True),
+        (("NO_LOCK_NO_ADMIN", 0), True),
+    ],
+)
+def test_what_refuses_writes(settings: tuple[object, ...], *, refused: bool) -> None:
+    assert refuses_writes(settings) is refused

@@ -235,7 +235,8 @@ def test_dag_wedged_at_max_runs(observe: Observe, healthy: Page) -> None:
     page = observe("dag-wedged-at-max-runs")
     assert waited(page, page.values(metrics.DAG_OLDEST_RUN, dag_id=dag_id)) > 3000
     assert waited(healthy, healthy.values(metrics.DAG_OLDEST_RUN)) < 600
-    assert page.total(metrics.DAG_UNFINISHED_RUNS, dag_id=dag_id, state="running") == 4
+    # One that the scheduler had begun before may not be over yet.
+    assert page.total(metrics.DAG_UNFINISHED_RUNS, dag_id=dag_id, state="running") in {4, 5}
     assert page.total(metrics.QUEUED_RUNS, held_by="max_active_runs") >= 3
     assert healthy.total(metrics.QUEUED_RUNS, held_by="max_active_runs") == 0
     assert page.total(metrics.DAGS_AT_LIMIT, limit="max_active_runs") == 1

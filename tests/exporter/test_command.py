@@ -28,7 +28,8 @@ Usage: airflow-obs exporter [OPTIONS]
   The metadata database is found in the first of these that is set:
     AIRFLOW_OBS_DB_URL_FILE, AIRFLOW_OBS_DB_URL,
     AIRFLOW_OBS_DB_HOST with _PORT, _USER, _PASSWORD or _PASSWORD_FILE, _NAME,
-    _SCHEME (postgresql, mysql), _SSLMODE, _SSLROOTCERT, _SSLCERT, _SSLKEY,
+    _SCHEME (postgresql, mysql, mariadb),
+    _SSLMODE, _SSLROOTCERT, _SSLCERT, _SSLKEY,
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN, AIRFLOW__CORE__SQL_ALCHEMY_CONN,
     $AIRFLOW_HOME/airflow.cfg
   and so is Celery's broker:

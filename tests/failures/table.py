@@ -192,6 +192,7 @@ STANDING_STILL: Mapping[Metric, str] = {
     m.TRIGGERS_ENDED: "it moves with every trigger that fires, and stands still in the failure",
     m.DB_READ_ONLY: "only a standby takes no writes: tests/collectors/test_standby.py",
     m.DB_REPLAY_LAG: "only a standby has it, and moves it: tests/collectors/test_standby.py",
+    m.DB_REPLAYED: "only a standby has it, and moves it: tests/collectors/test_standby.py",
     m.DB_REPLICATION_RUNNING: "only a standby has it, and moves it: tests/collectors/test_standby.py",
     m.DB_RECOVERY_CONFLICTS: "only a standby has them, and counts them: tests/collectors/test_standby.py",
     m.REPLICA_LAG: "a frozen replica has told no time yet; its lag in bytes moves",

@@ -139,6 +139,11 @@ def test_how_refusals_are_worded(server: MariaDBServer, parts: dict[str, str], s
     assert "sesame" not in text
 
 
+def test_a_host_whose_name_none_can_have() -> None:
+    url = sa.make_url("mysql+pymysql://me:sesame@db..x/airflow")
+    assert "(db..x:3306, by the test): db..x is no name of a host" in refusal(Database(lambda: Found(url, "the test")))
+
+
 def test_a_database_that_is_not_airflows(server: MariaDBServer) -> None:
     server.execute("CREATE DATABASE IF NOT EXISTS empty; GRANT SELECT ON empty.* TO reader")
     assert "it has no table alembic_version" in refusal(source(server, database="empty"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
@@ -230,6 +231,17 @@ def test_authority_that_libpq_knows_by_itself(
     for authority, said in ((doors.certificates.ours, None), (doors.certificates.strangers, OTHER_AUTHORITY)):
         trusted.write_bytes(authority.ca.read_bytes())
         why = refusal(doors["ours"].settings(tmp_path, SSLMODE="verify-full") | libpqs)
+        assert re.search(said, why or "") if said else why is None, why
+
+
+@pytest.mark.parametrize("doors", [at_pgbouncer], ids=["pgbouncer"], indirect=True)
+def test_authorities_that_the_system_trusts(doors: Doors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the libpq in psycopg2's wheel looks for them by itself."""
+    paths = ssl.get_default_verify_paths()
+    for authority, said in ((doors.certificates.ours, None), (doors.certificates.strangers, OTHER_AUTHORITY)):
+        systems = paths._replace(cafile=str(authority.ca))
+        monkeypatch.setattr(ssl, "get_default_verify_paths", lambda systems=systems: systems)
+        why = refusal(doors["ours"].settings(tmp_path, SSLMODE="verify-full", SSLROOTCERT="system"))
         assert re.search(said, why or "") if said else why is None, why
 
 

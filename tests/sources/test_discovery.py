@@ -40,7 +40,8 @@ def test_the_first_setting_wins(home: Path) -> None:
         ("AIRFLOW_OBS_DB_URL", "postgresql://ours/db"),
         ("AIRFLOW_OBS_DB_URL_FILE", str(secret)),
     ):
-        settings[name] = value
+        # Parts and a URL of ours exclude each other.
+        settings = {one: said for one, said in settings.items() if one != "AIRFLOW_OBS_DB_HOST"} | {name: value}
         found.append(url(home, **settings))
     hosts = [one.removeprefix("postgresql+psycopg2://").split("/")[0] for one in found]
     assert hosts == ["cfg", "core", "database", "parts:5432", "ours", "file"]
@@ -125,6 +126,21 @@ def test_companions_of_a_host_that_is_not_set_are_no_silence(home: Path, part: s
     for name in ("AIRFLOW_OBS_DB_URL", "AIRFLOW_OBS_DB_URL_FILE"):
         with pytest.raises(SourceNotConfigured, match=f"AIRFLOW_OBS_DB_{part} would be ignored, since {name} is set"):
             url(home, **{name: "postgresql://other/db"}, AIRFLOW_OBS_DB_HOST="host", **lone)
+
+
+def test_a_host_beside_a_url_is_no_silence_either(home: Path) -> None:
+    with pytest.raises(
+        SourceNotConfigured, match="AIRFLOW_OBS_DB_HOST would be ignored, since AIRFLOW_OBS_DB_URL is set"
+    ):
+        url(home, AIRFLOW_OBS_DB_URL="postgresql://a/db", AIRFLOW_OBS_DB_HOST="b")
+
+
+def test_what_kubernetes_says_of_a_service_is_none_of_ours(home: Path) -> None:
+    links = {
+        "AIRFLOW_OBS_DB_SERVICE_HOST": "10.0.0.1", "AIRFLOW_OBS_DB_SERVICE_PORT_HTTP": "5432",
+        "AIRFLOW_OBS_DB_PORT_5432_TCP_ADDR": "10.0.0.1",
+    }  # fmt: skip
+    assert url(home, AIRFLOW_OBS_DB_URL="postgresql://a/db", **links) == "postgresql+psycopg2://a/db"
 
 
 def test_all_companions_beside_a_url_are_named_and_none_that_is_empty(home: Path) -> None:

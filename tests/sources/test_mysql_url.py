@@ -161,6 +161,13 @@ def test_mistakes_are_said_without_the_password(folder: Path, options: str, said
     assert not {SECRET, ENCODED} & set(str(caught.value).split())
 
 
+def test_an_option_file_that_is_no_text(tmp_path: Path) -> None:
+    file = tmp_path / "my.cnf"
+    file.write_bytes(b"[client]\npassword=sesame\xff\n")
+    with pytest.raises(SourceNotConfigured, match=r"cannot be read as an option file of MySQL \(UnicodeDecodeError\)"):
+        found(f"mysql://h/db?read_default_file={file}")
+
+
 def test_a_key_that_wants_a_password(folder: Path) -> None:
     """Which OpenSSL would ask of whoever sits at the terminal."""
     key = Authority(folder).encrypt("ours", "sesame")

@@ -81,7 +81,7 @@ class Mysql:
         """READ COMMITTED, as PostgreSQL's transactions are: each statement sees what is there when it begins."""
         limits = {"lock_wait_timeout": math.ceil(LOCK_TIMEOUT), "time_zone": "'+00:00'"}
         if getattr(connection.dialect, "is_mariadb", False):
-            limits["max_statement_time"] = budget
+            limits["max_statement_time"] = max(0.001, budget)
         else:
             # Without, MySQL 8 says for a day how large the tables were.
             limits |= {"max_execution_time": max(1, int(budget * 1000)), "information_schema_stats_expiry": 0}

@@ -70,9 +70,10 @@ class Postgresql:
         return str(connection.exec_driver_sql(f"{limits}; {self._question}").scalar())
 
     def _limits(self, dialect: sa.Dialect, budget: float) -> Iterator[str]:
+        """0 would be no limit at all."""
         yield "SET TRANSACTION READ ONLY"
-        yield f"SET LOCAL statement_timeout = {int(budget * 1000)}"
-        yield f"SET LOCAL lock_timeout = {int(min(LOCK_TIMEOUT, budget) * 1000)}"
+        yield f"SET LOCAL statement_timeout = {max(1, int(budget * 1000))}"
+        yield f"SET LOCAL lock_timeout = {max(1, int(min(LOCK_TIMEOUT, budget) * 1000))}"
         yield "SET LOCAL timezone = 'UTC'"
         yield "SET LOCAL max_parallel_workers_per_gather = 0"
         if (dialect.server_version_info or ()) >= (11,):

@@ -47,7 +47,11 @@ class Watchdog:
         if path is not None:
             return self._connected(socket.AF_UNIX, path)
         failure = OSError(f"{host} has no address")
-        for family, _, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        try:
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except UnicodeError:  # an empty part, or one that is too long
+            raise OSError(f"{host} is no name of a host") from None
+        for family, _, _, _, address in addresses:
             try:
                 return self._connected(family, address)
             except OSError as error:
