@@ -114,6 +114,8 @@ class MariaDBServer:
         """Within, the server and all its sessions stand still."""
         process = psutil.Process(self.process_id)
         process.suspend()
+        # It has many threads, and while one still runs it may answer.
+        eventually(lambda: _stands_still(process), "all its threads stand still")
         try:
             yield
         finally:
@@ -135,6 +137,10 @@ class MariaDBServer:
         if self.process is not None:
             self.process.wait()
             self.process = None
+
+
+def _stands_still(process: psutil.Process) -> bool:
+    return all(psutil.Process(thread.id).status() == psutil.STATUS_STOPPED for thread in process.threads())
 
 
 def mariadbd() -> str:

@@ -125,18 +125,21 @@ def test_a_session_that_is_killed_is_followed_by_another(server: MariaDBServer) 
         ({"password": "open"}, "Access denied for user 'reader'"),
         ({"username": "nobody"}, "Access denied for user 'nobody'"),
         ({"database": "elsewhere"}, "elsewhere"),
-        ({"host": "127.0.0.1", "port": "1"}, "(127.0.0.1:1, by the test)"),
     ],
 )
 def test_how_refusals_are_worded(server: MariaDBServer, parts: dict[str, str], says: str) -> None:
-    changed: dict[str, object] = {**parts}
-    if "port" in parts:
-        changed |= {"port": int(parts["port"]), "query": {}}
-    url = sa.make_url(server.url("air-flow", "reader", "sesame")).set(**changed)  # type: ignore[arg-type]
-    text = refusal(Database(lambda: Found(url, "the test")))
+    named = {"database": "air-flow", "username": "reader", "password": PASSWORD} | parts
+    text = refusal(source(server, None, named["database"], named["username"], named["password"]))
     assert text.startswith("database: cannot be reached (")
     assert says in text
-    assert "sesame" not in text
+    assert PASSWORD not in text
+
+
+def test_a_port_at_which_nobody_listens() -> None:
+    url = sa.make_url(f"mysql+pymysql://me:{PASSWORD}@127.0.0.1:1/airflow")
+    text = refusal(Database(lambda: Found(url, "the test")))
+    assert text.startswith("database: cannot be reached (127.0.0.1:1, by the test): Connection refused")
+    assert PASSWORD not in text
 
 
 def test_a_host_whose_name_none_can_have() -> None:

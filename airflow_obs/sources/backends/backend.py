@@ -52,34 +52,34 @@ class Backend(Protocol):
     errors: tuple[type[Exception], ...]
     """What its driver raises where SQLAlchemy does not wrap it."""
 
-    def deadline(self, seconds: float, stop: threading.Event | None) -> AbstractContextManager[None]:
+    def deadline(self, seconds: float, stop: threading.Event | None, /) -> AbstractContextManager[None]:
         """Within, every wait for the server ends `seconds` from now, or soon after `stop` is set."""
 
-    def begin(self, connection: sa.Connection, budget: float) -> str:
+    def begin(self, connection: sa.Connection, budget: float, /) -> str:
         """Bind the limits to this transaction; returns the identity of the database, another one for another database."""
 
-    def has_table(self, connection: sa.Connection, table: str) -> bool:
+    def has_table(self, connection: sa.Connection, table: str, /) -> bool:
         """Whether Airflow's schema has that table, as far as we may see."""
 
-    def shape(self, connection: sa.Connection) -> Shape:
+    def shape(self, connection: sa.Connection, /) -> Shape:
         """Its tables, columns and indexes, and what our role may not read of them."""
 
-    def not_airflows(self, connection: sa.Connection, needed: str) -> str | None:
+    def not_airflows(self, connection: sa.Connection, needed: str, /) -> str | None:
         """Why the table `needed` is not seen, and what to do, where the server tells more than that it is not there."""
 
     def place(self) -> str:
         """Where the database is, for people."""
 
-    def gave_up(self, cause: Exception) -> str | None:
+    def gave_up(self, cause: Exception, /) -> str | None:
         """Why we did not wait any longer, where it was our own deadline that ended the wait; else None."""
 
-    def denied(self, cause: Exception) -> bool:
+    def denied(self, cause: Exception, /) -> bool:
         """Whether a privilege is missing."""
 
-    def locked(self, cause: Exception) -> bool:
+    def locked(self, cause: Exception, /) -> bool:
         """Whether a lock stood in the way."""
 
-    def explain(self, refusal: Refusal) -> SourceError:
+    def explain(self, refusal: Refusal, /) -> SourceError:
         """The SourceError, SourceUnreachable or SchemaChanged to raise for it."""
 
 

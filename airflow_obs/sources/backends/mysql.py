@@ -135,7 +135,7 @@ class Mysql:
             )
             self._said_blind = True
 
-    def not_airflows(self, connection: sa.Connection, needed: str) -> str | None:  # noqa: ARG002 (the protocol's)
+    def not_airflows(self, _connection: sa.Connection, _needed: str, /) -> str | None:
         return None
 
     def place(self) -> str:

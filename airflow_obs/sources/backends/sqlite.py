@@ -36,7 +36,7 @@ class Sqlite:
             poolclass=sa.NullPool,
         )
 
-    def deadline(self, seconds: float, stop: threading.Event | None) -> AbstractContextManager[None]:  # noqa: ARG002 (the protocol's)
+    def deadline(self, _seconds: float, _stop: threading.Event | None, /) -> AbstractContextManager[None]:
         return nullcontext()
 
     def begin(self, connection: sa.Connection, budget: float) -> str:
@@ -64,19 +64,19 @@ class Sqlite:
         indexed |= {(table, column) for table, column in connection.execute(_INDEXES)}
         return Shape(columns, frozenset(indexed))
 
-    def not_airflows(self, connection: sa.Connection, needed: str) -> str | None:  # noqa: ARG002 (the protocol's)
+    def not_airflows(self, _connection: sa.Connection, _needed: str, /) -> str | None:
         return None
 
     def place(self) -> str:
         return self._path
 
-    def gave_up(self, cause: Exception) -> str | None:  # noqa: ARG002 (the protocol's)
+    def gave_up(self, _cause: Exception, /) -> str | None:
         return None
 
-    def denied(self, cause: Exception) -> bool:  # noqa: ARG002 (the protocol's)
+    def denied(self, _cause: Exception, /) -> bool:
         return False
 
-    def locked(self, cause: Exception) -> bool:  # noqa: ARG002 (the protocol's)
+    def locked(self, _cause: Exception, /) -> bool:
         return False
 
     def explain(self, refusal: Refusal) -> SourceError:
