@@ -79,7 +79,7 @@ _HEADS = (
         SELECT p.id AS process, {STATE} AS state, {BEGAN} AS began FROM {SESSIONS} WHERE p.id IN :processes
         UNION ALL
         SELECT {PREPARED}, 'prepared', MIN({BEGAN}) FROM information_schema.innodb_trx t WHERE t.trx_mysql_thread_id = {PREPARED}
-    """)  # noqa: S608 (as above)
+    """)  # noqa: S608 (constants; nothing from outside goes in)
     .bindparams(sa.bindparam("processes", expanding=True))
     .columns(began=Moment())
 )
