@@ -3,6 +3,7 @@
 AirflowObsError
 ├── PolicyError          the policy, or a file of rules, cannot be used (exit 2; all its problems at once)
 ├── UsageError           a flag or setting cannot be used (exit 2)
+├── PushFailed           a destination did not take what was sent
 └── SourceError          something outside did not answer as it should
     ├── SourceUnreachable    no answer at all: the other collectors of that source need not try
     ├── SourceConflict       what it is busy with ended our reading: it may be read again at once
@@ -73,6 +74,10 @@ class PolicyError(AirflowObsError):
 
 class UsageError(AirflowObsError):
     """A flag, or a setting in the environment, cannot be used."""
+
+
+class PushFailed(AirflowObsError):
+    """A destination did not take what was sent to it."""
 
 
 class SourceError(AirflowObsError):

@@ -7,13 +7,13 @@ import textwrap
 from airflow_obs.catalog.alerts.alert import Alert
 from airflow_obs.catalog.collectors import source_of
 from airflow_obs.catalog.failures import BY_ID
-from airflow_obs.generate.lacking import EXPORTER, lacking
 from airflow_obs.generate.objectives import SUBJECT
 from airflow_obs.generate.rule import Emitted, shown
 from airflow_obs.generate.scopes import Withheld, decided
 from airflow_obs.model import External, Recorded
 from airflow_obs.policy import Deployment, Policy, settings
 from airflow_obs.policy.effective import Effective, effective
+from airflow_obs.policy.lacking import EXPORTER, lacking
 from airflow_obs.policy.tree import Mapping as PolicyTree
 from airflow_obs.promql import Family
 

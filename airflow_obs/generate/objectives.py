@@ -10,10 +10,10 @@ from airflow_obs.catalog import recording
 from airflow_obs.catalog.alerts.alert import Scope
 from airflow_obs.catalog.alerts.slo_recordings import measured_by, recordings
 from airflow_obs.catalog.objective import QUEUED, Objective
-from airflow_obs.generate.lacking import certain, first_lacking
 from airflow_obs.generate.yaml_text import Value
 from airflow_obs.policy import Deployment, Policy
 from airflow_obs.policy.explain import Path
+from airflow_obs.policy.lacking import certain, first_lacking
 from airflow_obs.policy.slos import Slo, days_of
 from airflow_obs.promql import span
 

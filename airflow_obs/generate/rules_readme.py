@@ -13,7 +13,6 @@ from airflow_obs.catalog.alerts import ALL
 from airflow_obs.catalog.alerts.unseen import UNSEEN
 from airflow_obs.catalog.collectors import source_of
 from airflow_obs.catalog.failures import BY_ID
-from airflow_obs.generate.lacking import EXPORTER
 from airflow_obs.generate.objectives import Judged
 from airflow_obs.generate.objectives_readme import objectives
 from airflow_obs.generate.routes import TEST as ROUTES_TEST
@@ -23,6 +22,7 @@ from airflow_obs.generate.tree import Tree, marker, name_of
 from airflow_obs.model import Metric, Recorded, Severity
 from airflow_obs.policy import Policy
 from airflow_obs.policy.alerts import sentence
+from airflow_obs.policy.lacking import EXPORTER
 from airflow_obs.promql import span
 
 PAGE = "README.md"

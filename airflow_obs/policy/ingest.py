@@ -61,7 +61,7 @@ class StatsdSource(Strict):
     def _somewhere(self) -> StatsdSource:
         if self.listen_udp is None and self.listen_tcp is None:
             raise refused("StatsD can come in nowhere: give listen_udp or listen_tcp an address, or remove statsd")
-        if self.relay and self.listen_udp and _is_itself(self.relay, self.listen_udp):
+        if self.relay and self.listen_udp and addresses.is_itself(self.relay, self.listen_udp):
             raise refused(
                 "the relay is where StatsD comes in, so that every line would come for ever: name another",
                 ("statsd", "relay"),
@@ -83,10 +83,3 @@ class OtlpSource(Strict):
         if self.listen_http is None and self.listen_grpc is None:
             raise refused("OTLP can come in nowhere: give listen_http or listen_grpc an address, or remove otlp")
         return self
-
-
-def _is_itself(relay: str, listen: str) -> bool:
-    """As far as the texts tell; a name may hide what it leads to."""
-    (host, port), (here, own_port) = addresses.parse(relay), addresses.parse(listen)
-    loopback = host in {"localhost", "::1"} or host.startswith("127.")
-    return port == own_port and (host == here or (loopback and here in {"", "0.0.0.0", "::", "localhost"}))  # noqa: S104 (compared, not bound)

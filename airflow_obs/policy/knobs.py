@@ -228,6 +228,7 @@ class HttpUrl:
     """Metadata of a text that is the URL of an HTTP server without anything secret in it; or `word`, unless that is None."""
 
     word: str | None = "auto"
+    example: str = "http://airflow-webserver:8080"
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._check)
@@ -239,7 +240,9 @@ class HttpUrl:
         return f"{self.word}|" if self.word else ""
 
     def _check(self, value: object) -> str:
-        wrong = refused(f"must be {self.word or 'null'} or a URL, such as http://airflow-webserver:8080")
+        wrong = refused(f"must be {self.word or 'null'} or a URL, such as {self.example}")
+        if isinstance(value, str) and re.fullmatch(addresses.PATTERN, value):
+            raise refused("a URL begins with http:// or https://: write one of these before it")
         if not isinstance(value, str) or not re.fullmatch(rf"{self._word()}https?://[!-~]+", value):
             raise wrong
         if re.search(r"[@?#]", value):

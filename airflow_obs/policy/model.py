@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from airflow_obs.errors import UsageError
+from airflow_obs.policy import addresses
 from airflow_obs.policy.alertmanager import Alertmanager
 from airflow_obs.policy.alerts import AlertsPolicy
 from airflow_obs.policy.collectors import Collectors
@@ -14,6 +15,7 @@ from airflow_obs.policy.dags import SERIES, DagsPolicy
 from airflow_obs.policy.deployments import SECRET_KEYS, SECRETS, Deployment
 from airflow_obs.policy.knobs import all_refused, refused
 from airflow_obs.policy.output import Dashboards, Output
+from airflow_obs.policy.push import Push, to_itself
 from airflow_obs.policy.receivers import Receiver
 from airflow_obs.policy.retention import Retention
 from airflow_obs.policy.silences import Silence
@@ -36,6 +38,7 @@ class Policy(Strict):
     retention: Retention = Field(
         Retention(), description="How long Airflow's rows should be kept, which shows whether anybody cleans up."
     )
+    push: Push = Field(Push(), description="Who gets the figures beside Prometheus; nobody unless listed.")
 
     alerts: AlertsPolicy = Field(
         AlertsPolicy({}),
@@ -66,6 +69,17 @@ class Policy(Strict):
         if not deployments:
             raise refused("the list is empty: write at least one item, or remove the key")
         return deployments
+
+    @field_validator("push")
+    @classmethod
+    def _not_to_itself(cls, push: Push, info: ValidationInfo) -> Push:
+        for deployment in info.data.get("deployments", ()):
+            for name, address, listen in push.heard_by(deployment.sources):
+                if addresses.is_itself(address, listen):
+                    raise refused(
+                        to_itself(deployment.name), ("push", name, "endpoint" if name == "otlp" else "address")
+                    )
+        return push
 
     @field_validator("dags")
     @classmethod

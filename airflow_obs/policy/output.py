@@ -31,6 +31,7 @@ class Labels:
     key_is: str
     value_is: str
     reserved: tuple[str, ...] = ()
+    called: str = "labels"
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._check)
@@ -44,7 +45,7 @@ class Labels:
 
     def _check(self, value: object) -> dict[str, str]:
         if not isinstance(value, Mapping):
-            raise refused("write a mapping of labels, such as {environment: production}")
+            raise refused(f"write a mapping of {self.called}, such as {{environment: production}}")
         wrong: list[tuple[tuple[str, ...], str]] = []
         for key, text in value.items():
             if not re.fullmatch(self.key, key, re.ASCII):

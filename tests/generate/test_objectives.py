@@ -17,10 +17,10 @@ from airflow_obs.catalog.burning import BURNED_BY
 from airflow_obs.catalog.objective import COUNTED
 from airflow_obs.errors import PolicyError
 from airflow_obs.generate.kinds import STAND_INS
-from airflow_obs.generate.lacking import certain
 from airflow_obs.generate.rules import rules
 from airflow_obs.generate.scopes import emitted
 from airflow_obs.policy import Policy, load
+from airflow_obs.policy.lacking import certain
 from tests.catalog.alert_policies import SLOS
 from tests.generate.fleet import ODD_NAMES, as_text, one, policy
 from tests.generate.test_rules import parsed

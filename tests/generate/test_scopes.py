@@ -65,10 +65,10 @@ LACKING: list[tuple[str, str, dict[str, Any], str]] = [
     ),
     ("old", "AirflowDeadlinesMissed", {"airflow": airflow(version="3.0.2")}, "it is there from Airflow 3.1 on, and this is 3.0.2"),
     ("new", "AirflowSlaMissed", {"airflow": airflow(version="3.0.0b1")}, "it is there up to Airflow 2.11, and this is 3.0.0b1"),
-    ("replicas", "AirflowTriggererMissing", {"replicas": {"triggerer": 0}}, "chart, replicas, sources or retention say"),
+    ("replicas", "AirflowTriggererMissing", {"replicas": {"triggerer": 0}}, "chart, replicas, sources, retention or push say"),
     (
         "replica", "AirflowDatabaseReadOnly", {"sources": {**EVERY_SOURCE, "database": {"replica": "db-2"}}},
-        "chart, replicas, sources or retention say",
+        "chart, replicas, sources, retention or push say",
     ),
     ("switched off", "AirflowSchedulerDown", {"alerts": {"AirflowSchedulerDown": {"enabled": False}}}, "switches it off"),
 ]  # fmt: skip
@@ -141,7 +141,7 @@ def test_releases_and_executors_that_nobody_named_are_not_held_against_an_alert(
 
 
 def test_clean_up_is_overdue_only_by_a_retention_that_somebody_chose() -> None:
-    assert "retention say" in reason("AirflowCleanUpOverdue", policy(one()))
+    assert "retention or push say" in reason("AirflowCleanUpOverdue", policy(one()))
     emitted("AirflowCleanUpOverdue", policy(one(), retention={"days": 90}))
 
 
@@ -165,7 +165,7 @@ def test_what_is_absent_is_asked_of_what_the_alerts_read() -> None:
     assert all(metric.always and not (metric.since or metric.until) for metric in families["auto"])
     health = policy(one(sources={"health": {}}))
     assert emitted("AirflowCollectorAbsent", health).at.collectors == ("health",)
-    assert "chart, replicas, sources or retention say" in reason("AirflowFamilyAbsent", health)
+    assert "chart, replicas, sources, retention or push say" in reason("AirflowFamilyAbsent", health)
 
 
 def test_only_the_sources_of_kubernetes_that_alerts_read_are_looked_for() -> None:
@@ -173,7 +173,7 @@ def test_only_the_sources_of_kubernetes_that_alerts_read_are_looked_for() -> Non
     assert {"kube_state_metrics", "cadvisor", "kubelet"} <= set(every.at.sources)
     some = policy(one(sources={**EVERY_SOURCE, "kubernetes": {"kubelet": False}}))
     assert '"kubelet"' not in emitted("AirflowKubernetesMetricsAbsent", some).expr.text
-    assert "chart, replicas, sources or retention say" in reason("AirflowKubernetesMetricsAbsent", load())
+    assert "chart, replicas, sources, retention or push say" in reason("AirflowKubernetesMetricsAbsent", load())
 
 
 def test_the_numbers_are_those_of_the_policy() -> None:
@@ -254,7 +254,7 @@ def test_it_is_silent_for_a_cause_that_is_told_as_loudly() -> None:
 
 @pytest.mark.parametrize("alert", ["AirflowExecutorSlotsGone", "AirflowExecutorSlotsLeaked"])
 def test_leaked_slots_are_not_counted_by_the_figure_of_one_scheduler_of_several(alert: str) -> None:
-    assert "replicas, sources or retention say" in reason(alert, policy(one(replicas={"scheduler": 2})))
+    assert "replicas, sources, retention or push say" in reason(alert, policy(one(replicas={"scheduler": 2})))
     for counts in ({"scheduler": 1}, {}):
         emitted(alert, policy(one(replicas=counts)))
     emitted(alert, policy(one(sources={**EVERY_SOURCE, "otlp": {}})))

@@ -42,3 +42,44 @@ SERIES_DROPPED = counter(
     ("family",),
     shows=("X5",),
 )  # fmt: skip
+CONFIG_RELOADED = gauge(
+    "exporter", "config_last_reload_successful",
+    "1 if the policy, or the file of --web.config.file, was taken when it was last read; while it is 0 the one before holds.",
+    ("config",),
+    shows=("X5",),
+)  # fmt: skip
+CONFIG_LOADED = gauge(
+    "exporter", "config_last_reload_success_timestamp_seconds",
+    "Moment at which the policy, or the file of --web.config.file, was last taken.",
+    ("config",),
+)  # fmt: skip
+WEB_REFUSED = counter(
+    "exporter", "web_refused_total",
+    "Requests and connections that the exporter's own endpoint refused, by reason.",
+    ("reason",),
+)  # fmt: skip
+PUSH_SUCCESS = gauge(
+    "exporter", "push_success", "1 if the newest push to the destination (otlp, statsd, textfile) succeeded.", ("destination",),
+    shows=("X5",),
+)  # fmt: skip
+PUSH_LAST_SUCCESS = gauge(
+    "exporter", "push_last_success_timestamp_seconds",
+    "Moment of the newest push that succeeded; 0 if none has since the exporter started.", ("destination",),
+    shows=("X5",),
+)  # fmt: skip
+PUSH_FAILURES = counter(
+    "exporter", "push_failures_total", "Pushes to the destination that failed.", ("destination",), shows=("X5",)
+)
+PUSH_WAITING = gauge(
+    "exporter",
+    "push_waiting",
+    "Snapshots that wait in the buffer for a destination that did not take them.",
+    ("destination",),
+)
+PUSH_LOST = counter(
+    "exporter", "push_lost_total",
+    "Snapshots of which a destination will never get all: the buffer was full, it refused a part for good, or it broke off in the "
+    "middle.",
+    ("destination", "reason"),
+    shows=("X5",),
+)  # fmt: skip
