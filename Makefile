@@ -5,6 +5,7 @@
 #   make check    the generated and packaged things are right        make drill   the demo's faults before the alerts, in Prometheus
 #   make gen      write what is generated from the catalogue         make bench   figures: cost, latency, memory
 #   make schemas  the tests' schemas, from real Airflows             make mysql   on a MySQL of yours: URL=mysql://root@…
+#   make screenshot   the README's picture of the status page
 
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -20,7 +21,7 @@ JOBS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 2 )))
 # What Python makes of our modules is kept, whatever the environment says: else every process of the tests makes it anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test e2e drill mysql lint gen check bench schemas constraints clean
+.PHONY: demo test e2e drill mysql lint gen check bench schemas screenshot constraints clean
 .DELETE_ON_ERROR:
 
 demo: .venv/demo
@@ -69,6 +70,11 @@ bench: .venv/dev
 # Runs the real Airflow of each release (uv fetches it) and writes the schema that it migrates to.
 schemas: .venv/dev
 	$(BIN)/python -m tests.schemas.regenerate $(ARGS)
+
+# Of the demo with a fault, in Chromium.
+screenshot: .venv/dev
+	sh tests/install-tools.sh
+	$(BIN)/python -m tests.screenshot
 
 # The newest versions that pass: run `make lint test` with them before you commit.
 constraints:

@@ -44,10 +44,16 @@ class Authority:
         """Its own certificate."""
         return self.folder / "ca.pem"
 
-    def issue(self, name: str, host: str = "localhost", days: int = 2) -> Certificate:
-        """A certificate for `host`; with less than no days it has expired."""
-        (self.folder / "names").write_text(f"subjectAltName=DNS:{host}\n")
-        self._openssl(f"req {_KEY} -keyout {name}.key -out {name}.csr -subj /CN={host}")
+    def issue(
+        self, name: str, host: str = "localhost", days: int = 2, names: str | None = None, key: str | None = None
+    ) -> Certificate:
+        """A certificate for `host`, or for `names` as openssl writes them; with less than no days it has expired.
+
+        `key` is of another kind than usual: "rsa:1024".
+        """
+        (self.folder / "names").write_text(f"subjectAltName={names or f'DNS:{host}'}\n")
+        kind = f"-newkey {key} -nodes" if key else _KEY
+        self._openssl(f"req {kind} -keyout {name}.key -out {name}.csr -subj /CN={host}")
         self._openssl(
             f"x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days {days} -extfile names"
         )

@@ -27,7 +27,9 @@ settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
 NewDatabase = Callable[[Schema], AirflowDatabase]
 
-WAITING = ("tests/test_bench.py", "tests/chaos/", "tests/demo/", "tests/sources/", "tests/brokers/")
+WAITING = (
+    "tests/test_bench.py", "tests/chaos/", "tests/demo/", "tests/exporter/web/test_limits.py", "tests/sources/", "tests/brokers/",
+)  # fmt: skip
 """Tests that wait for servers and processes, half a minute some of them; the files that take longest first."""
 
 

@@ -191,7 +191,7 @@ def started(
 
         def serving() -> re.Match[str] | None:
             assert process.poll() is None, f"it ended with {process.returncode}: {running.log}"
-            return re.search(r"serving \S+ on http://127\.0\.0\.1:(\d+)/metrics", running.log)
+            return re.search(r"serving \S+ on https?://127\.0\.0\.1:(\d+)/metrics", running.log)
 
         found = eventually(serving, "the exporter serves")
         assert found is not None

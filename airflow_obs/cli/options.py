@@ -18,22 +18,26 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 10912
 
 
-class Address(click.ParamType[tuple[str, int]]):
-    """HOST:PORT, :PORT or [IPV6]:PORT; port 0 lets the kernel choose."""
+class Address(click.ParamType[str]):
+    """HOST:PORT, :PORT, [IPV6]:PORT or unix:PATH; port 0 lets the kernel choose."""
 
-    name = "host:port"
+    name = "address"
 
-    def convert(self, value: str | tuple[str, int], *_: object) -> tuple[str, int]:
+    def convert(self, value: str, *_: object) -> str:
         from airflow_obs.policy import addresses
 
-        if isinstance(value, tuple):
-            return value
+        if value.startswith(addresses.UNIX):
+            if value.removeprefix(addresses.UNIX).startswith("/"):
+                return value
+            self.fail(f"{value!r}: write the whole path of the socket, like unix:/run/airflow-obs/metrics.sock")
         try:
-            return addresses.parse(value)
+            addresses.parse(value)
         except ValueError:
             self.fail(
-                f"{value!r} is not HOST:PORT; write it like :{DEFAULT_PORT}, 127.0.0.1:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}"
+                f"{value!r} is not HOST:PORT; write it like :{DEFAULT_PORT}, 127.0.0.1:{DEFAULT_PORT} or [::1]:{DEFAULT_PORT}, "
+                "or like unix:/run/airflow-obs/metrics.sock"
             )
+        return value
 
 
 CHECK_HELP = "Write nothing: print what would change, and exit with 1 if anything would."
@@ -114,10 +118,6 @@ policy_file = click.option(
     metavar="FILE",
     help="Policy file of the site, merged over the defaults. Without it the defaults stand.",
 )
-address = click.option(
-    "--web.listen-address", "address", type=Address(), default=f":{DEFAULT_PORT}", show_default=True, metavar="HOST:PORT",
-    help="Where to serve /metrics.",
-)  # fmt: skip
 log_level = click.option(
     "--log.level", "log_level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True,
     help="Least severity that is logged (to stderr).",
@@ -132,3 +132,5 @@ def log_to_stderr(level: str) -> None:
     # Libraries say at INFO what only their developers want to know.
     for library in ("tornado", "urllib3", "asyncio", "sqlalchemy"):
         logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
+    # Warned of are clients, who could fill the log: what they are refused for is counted.
+    logging.getLogger("tornado.general").setLevel(logging.ERROR)

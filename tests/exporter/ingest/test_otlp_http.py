@@ -32,7 +32,7 @@ from airflow_obs.model import Metric, Sample
 from tests.eventually import eventually
 from tests.exporter.ingest.otlp_requests import SCOPE_3, gauge, request, total
 from tests.exporter.ingest.otlp_server import HERE, Receiver, receiving
-from tests.exporter.serving import Answer, all_of
+from tests.exporter.web.serving import Answer, all_of
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 NEVER = 1e12

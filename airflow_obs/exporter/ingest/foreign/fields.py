@@ -8,21 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from airflow_obs.exporter import go_durations
 from airflow_obs.policy.knobs import Count, Flag, Text, refused
 from airflow_obs.policy.strict import Strict
 
-_DURATION = re.compile(r"\+?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+")
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LABEL = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-def _seconds(value: object) -> object:
-    """Seconds of a duration as Go writes it; a number has no unit, which makes it one of nanoseconds there."""
-    if value == 0 and not isinstance(value, bool):
-        return 0.0
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        raise refused("write a duration with its unit (ms, s, m, h), such as 30s, 10m or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(r"([\d.]+)([a-zµμ]+)", value))
 
 
 def _number(value: object) -> object:
@@ -64,7 +54,7 @@ def _labels(value: object) -> object:
     return {name: "" if text is None else str(text) for name, text in value.items()}
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds)]
+Seconds = Annotated[float, BeforeValidator(go_durations.seconds)]
 Number = Annotated[float, BeforeValidator(_number), AfterValidator(_finite)]
 Share = Annotated[Number, AfterValidator(_share)]
 Bounds = Annotated[tuple[Annotated[float, BeforeValidator(_number)], ...], AfterValidator(_ascending)]

@@ -11,7 +11,7 @@ from airflow_obs.errors import UsageError
 from airflow_obs.exporter.ingest.accounts import Accounts, Refusal
 from airflow_obs.exporter.ingest.otlp.decode import MAX_BYTES, RequestRefused, unpacked
 from airflow_obs.exporter.ingest.otlp.http import Take
-from airflow_obs.exporter.listening import room_for
+from airflow_obs.exporter.web.bounded import room_for
 
 SERVICE = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 MAX_CALLS = 16

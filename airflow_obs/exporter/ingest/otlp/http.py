@@ -15,7 +15,8 @@ from tornado.web import Application, RequestHandler, stream_request_body
 
 from airflow_obs.exporter.ingest.accounts import Accounts, Refusal
 from airflow_obs.exporter.ingest.otlp.decode import MAX_BYTES, Body, RequestRefused, unpacked
-from airflow_obs.exporter.listening import Bounded, bound, room_for
+from airflow_obs.exporter.web.bounded import Bounded, room_for
+from airflow_obs.exporter.web.listening import bound
 
 PATH = "/v1/metrics"
 MAX_HEADER_BYTES = 16_384

@@ -6,12 +6,15 @@ import asyncio
 import http.client
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from airflow_obs.exporter.board import Board
-from airflow_obs.exporter.server import Server
+from airflow_obs.exporter.web.access import Access
+from airflow_obs.exporter.web.handlers import Reloads
+from airflow_obs.exporter.web.listening import bound
+from airflow_obs.exporter.web.server import Server
 
 ANSWER_WITHIN = 30.0
 """Seconds after which a test gives up on an answer."""
@@ -68,9 +71,26 @@ def all_of(client: socket.socket) -> bytes:
 
 
 @contextmanager
-def serving(board: Board, patience: float = 75.0, head_patience: float = 10.0, room: int = 800) -> Iterator[Address]:
-    """Serve the board on a free port; the patience (in seconds) and the room (in connections) are the server's."""
-    server = Server(board, ("127.0.0.1", 0), patience, head_patience, room)
+def serving(
+    board: Board,
+    patience: float = 75.0,
+    head_patience: float = 10.0,
+    room: int = 800,
+    access: Access | None = None,
+    reload: Callable[[], str | None] | None = None,
+) -> Iterator[Address]:
+    """Serve the board on a free port; the patience (in seconds), the room (in connections) and `reload` are the server's."""
+    [listening] = bound("test", "127.0.0.1", 0)
+    server = Server(
+        lambda: board.snapshot,
+        [listening],
+        access or Access(),
+        Reloads(reload) if reload else None,
+        patience=patience,
+        head_patience=head_patience,
+        room=room,
+    )
+    port = listening.getsockname()[1]
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
     started = threading.Event()
 
@@ -83,7 +103,7 @@ def serving(board: Board, patience: float = 75.0, head_patience: float = 10.0, r
     thread.start()
     started.wait(ANSWER_WITHIN)
     try:
-        yield Address(server.port)
+        yield Address(port)
     finally:
         loop, stop = running[0]
         loop.call_soon_threadsafe(stop.set)

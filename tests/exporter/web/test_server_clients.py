@@ -14,12 +14,12 @@ import pytest
 
 from airflow_obs.catalog import metrics
 from airflow_obs.exporter.board import Board
-from airflow_obs.exporter.listening import MAX_FILES
 from airflow_obs.exporter.scrape import run
-from airflow_obs.exporter.server import MAX_HEADER_BYTES
+from airflow_obs.exporter.web.bounded import MAX_FILES
+from airflow_obs.exporter.web.server import MAX_HEADER_BYTES
 from tests.eventually import eventually
 from tests.exporter.fakes import gives, job
-from tests.exporter.serving import ANSWER_WITHIN, Address, all_of, serving
+from tests.exporter.web.serving import ANSWER_WITHIN, Address, all_of, serving
 from tests.exporter_process import Exporter, started
 
 SERIES = 20_000

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tornado.httputil import HTTPServerRequest
 
 from airflow_obs.catalog import metrics
 from airflow_obs.errors import SourceError
 from airflow_obs.exporter.board import Board
 from airflow_obs.exporter.scrape import run
+from airflow_obs.exporter.web.access import Access, Refusal
 from tests.exporter.fakes import FakeSource, gives, job, raises
 from tests.exporter.pages import Page
-from tests.exporter.serving import Address, serving
+from tests.exporter.web.serving import Address, serving
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -40,6 +42,10 @@ CURIOUS = {
     "application/openmetrics-text;version=newest": TEXT,
     "application/openmetrics-text;version=1.x.0": TEXT,
     "application/openmetrics-text;version=": OPENMETRICS,
+    "application/openmetrics-text; q=0": TEXT,
+    "application/openmetrics-text;version=1.0.0;Q=0.000,*/*": TEXT,
+    "application/openmetrics-text;version=1.0.0;q=0;more=1": TEXT,
+    "application/openmetrics-text;version=0.0.1;q=0,application/openmetrics-text;version=1.0.0;q=0.1": OPENMETRICS,
     "text/plain;version=;": TEXT,
     "text/plain;version=a.b": TEXT,
     ";;;,,,===": TEXT,
@@ -123,6 +129,58 @@ def test_unknown_path_is_not_found(exporter: Address, path: str) -> None:
 def test_other_methods_are_not_allowed(exporter: Address, method: str) -> None:
     answer = exporter.get("/metrics", method, content_length="0")
     assert (answer.status, answer.body) == (405, b"405 Method Not Allowed\n")
+    assert answer.headers["allow"] == "GET, HEAD"
+
+
+def test_method_that_nobody_knows_is_not_allowed(exporter: Address) -> None:
+    answer = exporter.get("/metrics", "BREW")
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("http://exporter:9/-/healthy", 200),
+        ("HTTPS://[::1]/-/healthy?a=b", 200),
+        ("http://exporter", 200),
+        ("http://exporter?a=b", 200),
+        ("http://exporter/nothing", 404),
+        ("http:///-/healthy", 404),
+        ("ftp://exporter/-/healthy", 404),
+        ("//exporter/-/healthy", 404),
+        ("exporter:443", 404),
+        ("*", 404),
+    ],
+)
+def test_path_is_found_in_a_url(exporter: Address, url: str, status: int) -> None:
+    assert exporter.get(url).status == status
+
+
+class Site(Access):
+    """Lets in who says `let me in`, and has headers of its own."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Content-Security-Policy": "default-src 'self'", "X-Frame-Options": "deny"}
+
+    async def refusal(self, request: HTTPServerRequest) -> Refusal | None:
+        if request.headers.get("Authorization") == "let me in":
+            return None
+        return Refusal(401, "unauthenticated", {"WWW-Authenticate": "Basic"})
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/-/reload", "/", "/nothing"])
+def test_every_path_asks_whom_to_let_in(board: Board, path: str) -> None:
+    with serving(board, access=Site()) as exporter:
+        for method in ("GET", "HEAD", "POST", "DELETE", "BREW"):
+            answer = exporter.get(path, method)
+            assert (answer.status, answer.headers["www-authenticate"]) == (401, "Basic")
+            assert answer.body == (b"" if method == "HEAD" else b"401 Unauthorized\n")
+            assert answer.headers["x-frame-options"] == "deny"
+        answer = exporter.get(path, authorization="let me in")
+        assert answer.status == {"/-/reload": 405, "/nothing": 404, "/-/ready": 503}.get(path, 200)
+        assert answer.headers["x-frame-options"] == "deny"
+        assert answer.headers["content-security-policy"] == "default-src 'self'"
 
 
 def test_query_changes_nothing(exporter: Address) -> None:
@@ -148,7 +206,7 @@ def test_front_page_shows_every_collector_and_escapes_what_others_wrote(exporter
     assert answer.headers["content-type"] == "text/html; charset=UTF-8"
     assert "1 of 3 collectors succeed" in page
     assert "prod &lt;1&gt;" in page
-    assert "&lt;script&gt;alert(&#x27;db&#x27;)&lt;/script&gt; &amp; more" in page
+    assert "&lt;script&gt;alert(&#39;db&#39;)&lt;/script&gt; &amp; more" in page
     assert "<script" not in page
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "not run yet" in page

@@ -1,0 +1,1 @@
+"""The HTTP endpoint: who may listen, who gets in, and what is answered."""

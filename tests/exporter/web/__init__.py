@@ -1,0 +1,1 @@
+"""Tests of the HTTP endpoint: addresses, TLS, who gets in, limits, and the status page."""
