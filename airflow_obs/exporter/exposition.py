@@ -7,9 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
-from prometheus_client import Metric as Family
-from prometheus_client import exposition
-from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.utils import floatToGoString
 
 from airflow_obs.exporter.foreign_exposition import foreign_pages, header, number, open_header, quoted
@@ -18,8 +15,6 @@ from airflow_obs.model import Distribution, Kind, Metric, Reading, Sample
 _END = b"# EOF\n"
 _NEVER_OPEN = {Kind.COUNTER: "_total", Kind.INFO: "_info"}
 """What OpenMetrics leaves away from the name of a family, though not from those of its samples."""
-_TEXT_KINDS = {Kind.INFO: "gauge", Kind.GAUGE_HISTOGRAM: "histogram"}
-"""What the Prometheus text format calls the kinds that it does not have."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +31,8 @@ class Page:
         return cls(b"".join(page.text for page in pages), b"".join(page.openmetrics for page in pages) + _END)
 
 
-@dataclass(frozen=True)
-class _Families:
-    """What prometheus_client renders: anything with a collect()."""
-
-    families: Sequence[Family]
-
-    def collect(self) -> Sequence[Family]:
-        return self.families
-
-
-def render(readings: Iterable[Reading], deployment: str, others: Iterable[Family] = ()) -> Page:
-    """One page of readings, each with the label airflow=`deployment`, and of `others` (which get it too).
+def render(readings: Iterable[Reading], deployment: str) -> Page:
+    """One page of readings, each with the label airflow=`deployment`.
 
     Readings are written here, and each line once for both formats: prometheus_client takes twenty times as long (bench/).
     """
@@ -63,10 +48,6 @@ def render(readings: Iterable[Reading], deployment: str, others: Iterable[Family
     for metric, of_metric in families.values():
         for page, part in zip((text, open_text), _family(metric, of_metric, deployment), strict=True):
             page.append(part)
-    collected = _Families([_labelled(other, deployment) for other in others])
-    # The names need no escaping, and looking for what to escape would take most of the time.
-    text.append(exposition.generate_latest(collected, openmetrics.ALLOWUTF8))
-    open_text.append(openmetrics.generate_latest(collected, openmetrics.ALLOWUTF8).removesuffix(_END))
     for page, part in zip((text, open_text), foreign_pages(foreign, deployment), strict=True):
         page.append(part)
     return Page(b"".join(text), b"".join(open_text))
@@ -77,20 +58,16 @@ def _family(metric: Metric, readings: Sequence[Reading], deployment: str) -> tup
     series = _series(metric, readings, deployment)
     lines = "".join(chain.from_iterable(series)).encode()
     name, kind = metric.name, metric.kind
-    head = header(name, _TEXT_KINDS.get(kind, kind.value), metric.help).encode()
     open_head = open_header(name.removesuffix(_NEVER_OPEN.get(kind, "")), kind.value, metric.help).encode()
     if kind is not Kind.GAUGE_HISTOGRAM:
+        head = header(name, "gauge" if kind is Kind.INFO else kind.value, metric.help).encode()
         return head + lines, open_head + lines
-    # The text format has no such kind, so that they are families of their own.
-    buckets, counts, sums = ("".join(part) for part in zip(*series, strict=True))
-    parts = (
-        buckets,
-        header(f"{name}_gcount", "gauge", metric.help),
-        counts,
-        header(f"{name}_gsum", "gauge", metric.help),
-        sums,
-    )
-    return head + "".join(parts).encode(), open_head + lines
+    # The text format has no such kind, so that they are families of their own; the buckets of no type, since to histograms
+    # without a count node_exporter adds one of 0, and a gauge has no `le` for promtool.
+    kinds = {"_bucket": "untyped", "_gcount": "gauge", "_gsum": "gauge"}
+    parts = ("".join(part) for part in zip(*series, strict=True))
+    text = (header(name + suffix, kinds[suffix], metric.help) + part for suffix, part in zip(kinds, parts, strict=True))
+    return "".join(text).encode(), open_head + lines
 
 
 def _series(metric: Metric, readings: Sequence[Reading], deployment: str) -> list[tuple[str, str, str]]:
@@ -113,10 +90,3 @@ def _series(metric: Metric, readings: Sequence[Reading], deployment: str) -> lis
                 )
             )
     return found
-
-
-def _labelled(family: Family, deployment: str) -> Family:
-    copy = Family(family.name, family.documentation, family.type, family.unit)
-    for sample in family.samples:
-        copy.add_sample(sample.name, {"airflow": deployment, **sample.labels}, sample.value)
-    return copy

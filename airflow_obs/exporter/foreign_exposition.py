@@ -22,12 +22,16 @@ _Families = dict[str, tuple[Foreign, list[Reading]]]
 _ODD = re.compile('[\\0\\\\\n"\ud800-\udfff]').search
 
 
+def sendable(text: str) -> str:
+    """A text as every reader takes it: no lone surrogate (not UTF-8), no NUL (ends the page for Prometheus)."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode() if _ODD(text) else text
+
+
 def quoted(text: str) -> str:
-    """A label value as every reader takes it: no lone surrogate (not UTF-8), no NUL (ends the page for Prometheus)."""
+    """A label value between the quotes of a page."""
     if not _ODD(text):
         return text
-    sendable = text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode()
-    return sendable.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return sendable(text).replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 def number(value: float) -> str:
@@ -65,7 +69,7 @@ def _text(families: _Families, deployment: str) -> Iterator[str]:
     for family, readings in families.values():
         yield header(family.name, family.kind.value, family.help)
         for reading in readings:
-            yield from _lines(reading, deployment, _as_go)
+            yield from _lines(reading, deployment, as_go)
 
 
 def _openmetrics(families: _Families, deployment: str) -> Iterator[str]:
@@ -111,7 +115,7 @@ def _lines(reading: Reading, deployment: str, bound_of: Callable[[float], str]) 
             yield f"{name}_count{{{labels}}} {number(reading.count)}\n"
 
 
-def _as_go(value: float) -> str:
+def as_go(value: float) -> str:
     """A bound as Go writes it: `le="1"`, which is another series than `le="1.0"` to a Prometheus of before 3.0."""
     text: str = floatToGoString(value)
     return text.removesuffix(".0")
