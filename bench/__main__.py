@@ -11,7 +11,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from airflow_obs.policy.loader import load
-from bench import broker, burst, cost, crowd, explained, followed, gen, latency, otlp, throughput, week, while_ingesting
+from bench import (
+    broker,
+    burst,
+    cost,
+    crowd,
+    explained,
+    followed,
+    gen,
+    latency,
+    otlp,
+    push,
+    throughput,
+    week,
+    while_ingesting,
+)
 from bench.celery_queues import Backlog
 from bench.figures import Note, Result, as_json, as_text
 from bench.history import KNOWN, TASKS_PER_RUN, Filled, Size, drop, fill
@@ -29,7 +43,7 @@ CYCLES_PER_RUN = 10
 """Cycles of the broker's collector for each of the database's: they are short, and search in some of them only."""
 
 
-PARTS = ("cost", "outcomes", "latency", "mariadb", "broker", "ingest", "gen")
+PARTS = ("cost", "outcomes", "latency", "mariadb", "broker", "ingest", "push", "gen")
 
 
 def main() -> None:
@@ -104,6 +118,8 @@ def _results(arguments: argparse.Namespace) -> Iterator[Result]:
         yield from broker.measure(broker.Options(backlog, arguments.results, cycles, not arguments.alone))
     if arguments.only in (None, "ingest"):
         yield from _ingest(arguments)
+    if arguments.only in (None, "push"):
+        yield from push.measure(arguments.series, arguments.runs)
     if arguments.only in (None, "gen"):
         yield from gen.measure(arguments.deployments, arguments.runs)
 

@@ -124,6 +124,13 @@ def test_a_difference_is_told_label_by_label() -> None:
     assert differences(truth, truth) == (0, 0)
 
 
+def test_bench_pushes_and_fills_the_buffer(tmp_path: Path) -> None:
+    figures = bench(tmp_path / "figures.json", "--series", "100", "--runs", "1", "--only", "push")
+    assert column(figures, "requests", "OTLP out, 100 series") == [1]
+    assert min(column(figures, "CPU", "OTLP out, 100 series")) > 0
+    assert column(figures, "lost", "A receiver that stays away") == [0, 180, 0, 180]
+
+
 def test_bench_counts_what_waits_in_the_broker(tmp_path: Path) -> None:
     small = ["--queues", "12", "--messages", "250", "--results", "500", "--runs", "1", "--alone"]
     figures = bench(tmp_path / "figures.json", *small, "--only", "broker")

@@ -1,0 +1,1 @@
+"""The snapshot as OTLP: made of OpenTelemetry's own data classes, kept while nobody takes it, sent over HTTP or gRPC."""
