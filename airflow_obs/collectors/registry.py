@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from airflow_obs.collectors.assets import Assets
 from airflow_obs.collectors.broker import Broker
@@ -37,6 +38,74 @@ from airflow_obs.policy.slos import Slo
 from airflow_obs.sources.discovery import AirflowSettings
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How a collector is made. Of equal recipes, what one makes would do as what the other made."""
+
+    kind: type[AnyCollector]
+    parts: tuple[object, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The collector's name."""
+        return self.kind.name
+
+    @property
+    def source(self) -> str:
+        """The name of the source that it reads."""
+        return self.kind.source
+
+    def made(self) -> AnyCollector:
+        """A new collector."""
+        return self.kind(*self.parts)
+
+
+class Shared:
+    """What collectors of several sources share: what Airflow's settings say, and the queues that any of them has seen."""
+
+    def __init__(self, settings: AirflowSettings) -> None:
+        self.settings = settings
+        self.names = QueueNames(settings.default_queue)
+        self.routing = Routing(settings)
+
+
+def recipes(
+    policy: Collectors,
+    shared: Shared,
+    broker: BrokerSource | None = None,
+    dags: DagsPolicy | None = None,
+    retention: Retention | None = None,
+    slos: Sequence[Slo] = (),
+) -> list[Recipe]:
+    """How every collector is made, in the order in which they run; `slos` are the objectives of this deployment."""
+    return [
+        Recipe(Jobs, (policy.jobs,)),
+        Recipe(TaskInstances, (shared.routing, shared.names)),
+        Recipe(DagRuns, (policy.dag_runs,)),
+        Recipe(DagProcessing),
+        Recipe(Pools),
+        Recipe(Outcomes, (policy.outcomes,)),
+        Recipe(Dags, (dags or DagsPolicy(),)),
+        Recipe(TaskEvents),
+        Recipe(StuckTasks, (policy.stuck_tasks, shared.routing)),
+        Recipe(Starvation),
+        Recipe(TriggersOfTasks, (policy.triggers,)),
+        Recipe(Assets),
+        Recipe(Deadlines),
+        Recipe(Bundles),
+        Recipe(Slos, (tuple(slos),)),
+        Recipe(Locks),
+        Recipe(Vacuum),
+        Recipe(Replication),
+        Recipe(CleanUp, (retention or Retention(),)),
+        Recipe(DatabaseServer, (shared.settings.executor,)),
+        Recipe(Tables),
+        Recipe(Health),
+        Recipe(Broker, (broker or BrokerSource(), shared.names)),
+        Recipe(Workers, (policy.workers, shared.names)),
+    ]
+
+
 def collectors(
     policy: Collectors,
     broker: BrokerSource | None = None,
@@ -45,36 +114,7 @@ def collectors(
     retention: Retention | None = None,
     slos: Sequence[Slo] = (),
 ) -> list[AnyCollector]:
-    """Every enabled collector, in the order in which they run.
-
-    `settings` are what Airflow's own say here, `slos` the objectives of this deployment.
-    """
-    settings = settings or AirflowSettings()
-    names = QueueNames(settings.default_queue)
-    every: list[AnyCollector] = [
-        Jobs(policy.jobs),
-        TaskInstances(Routing(settings), names),
-        DagRuns(policy.dag_runs),
-        DagProcessing(),
-        Pools(),
-        Outcomes(policy.outcomes),
-        Dags(dags or DagsPolicy()),
-        TaskEvents(),
-        StuckTasks(policy.stuck_tasks, Routing(settings)),
-        Starvation(),
-        TriggersOfTasks(policy.triggers),
-        Assets(),
-        Deadlines(),
-        Bundles(),
-        Slos(slos),
-        Locks(),
-        Vacuum(),
-        Replication(),
-        CleanUp(retention or Retention()),
-        DatabaseServer(settings.executor),
-        Tables(),
-        Health(),
-        Broker(broker or BrokerSource(), names),
-        Workers(policy.workers, names),
-    ]
+    """Every enabled collector, new, in the order in which they run; `settings` are what Airflow's own say here."""
+    shared = Shared(settings or AirflowSettings())
+    every = [recipe.made() for recipe in recipes(policy, shared, broker, dags, retention, slos)]
     return [collector for collector in every if policy.by_name()[collector.name].enabled]

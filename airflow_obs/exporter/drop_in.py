@@ -1,4 +1,4 @@
-"""The flags of statsd_exporter: started with them alone, this exporter stands in its place."""
+"""Flags that stand for a part of the policy: statsd_exporter's, whose place we can take, and the textfile's."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from airflow_obs.errors import SourceNotConfigured, UsageError
-from airflow_obs.policy import Deployment, Sources, addresses
+from airflow_obs.policy import Deployment, Policy, Sources, addresses
 from airflow_obs.policy.ingest import StatsdSource
+from airflow_obs.policy.push import Push, TextfilePush
 from airflow_obs.sources import discovery
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,17 @@ def with_flags(deployment: Deployment, flags: StatsdFlags) -> Deployment:
         log.info("no database is configured, so that StatsD is all that is taken")
         sources = Sources(statsd=statsd)
     return deployment.model_copy(update={"sources": sources})
+
+
+def with_textfile(policy: Policy, path: str, *, alone: bool) -> Policy:
+    """The policy that writes this file, too; `alone`: and pushes nowhere else. Raises UsageError."""
+    before = policy.push.textfile or TextfilePush()
+    try:
+        textfile = TextfilePush.model_validate(dict(before) | {"path": path})
+    except ValidationError as error:
+        raise UsageError(f"--textfile: {error.errors()[0]['msg']}") from None
+    push = Push(textfile=textfile) if alone else policy.push.model_copy(update={"textfile": textfile})
+    return policy.model_copy(update={"push": push})
 
 
 def _chosen(flag: str, given: str | None, otherwise: str | None) -> str | None:

@@ -1,38 +1,36 @@
-"""Puts the exporter together: policy and environment in, jobs, workers and server out."""
+"""Runs the exporter: once, or as a daemon that serves, collects and sends until it is stopped."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
-import re
 import signal
+import socket
 import sys
-import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 
-from airflow_obs.catalog import airflow
-from airflow_obs.collectors.registry import collectors
 from airflow_obs.errors import UsageError
 from airflow_obs.exporter.board import Board
-from airflow_obs.exporter.ingest.receive import Ingest, Received
-from airflow_obs.exporter.scrape import Job, Source, Worker, run_all
-from airflow_obs.exporter.server import Server
+from airflow_obs.exporter.daemon import Daemon
+from airflow_obs.exporter.lanes import all_jobs, lanes, nothing_to_export, shared_by
+from airflow_obs.exporter.push.destinations import destinations
+from airflow_obs.exporter.push.pusher import Pusher
+from airflow_obs.exporter.reload import Chosen, Reloader
+from airflow_obs.exporter.scrape import Job, run_all
+from airflow_obs.exporter.web.access import Access
+from airflow_obs.exporter.web.endpoint import Endpoint
+from airflow_obs.exporter.web.handlers import Reloads
+from airflow_obs.exporter.web.listening import listening, urls
+from airflow_obs.exporter.web.server import Server
+from airflow_obs.model import Reading
 from airflow_obs.policy import Deployment, Policy
-from airflow_obs.sources import discovery
-from airflow_obs.sources.broker import Broker
-from airflow_obs.sources.control import Workers
-from airflow_obs.sources.database import Database
-from airflow_obs.sources.health import HealthEndpoint
-from airflow_obs.sources.replica import at_replica
 
 log = logging.getLogger(__name__)
 
 LATE_EVERY = 1.0
 """Seconds between looks for collectors that are late."""
-STOP_WITHIN = 3.0
-"""Seconds that workers are given to take leave of their sources when the exporter stops; of a Redis that takes more than one."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread that computes lets another one on; Python's 5 ms would be felt in every scrape that
 arrives while a large page is rendered."""
@@ -40,128 +38,109 @@ GC_THRESHOLDS = (50_000, 20, 100)
 """Allocations, and collections of the younger, before garbage is looked for: a page is many objects, and hardly any are garbage."""
 
 
-def jobs(policy: Policy, deployment: Deployment, stop: threading.Event | None = None) -> list[Job]:
-    """The enabled collectors of what can be read of a deployment. Raises UsageError if that is nothing at all.
+def jobs(policy: Policy, deployment: Deployment) -> list[Job]:
+    """The enabled collectors of what can be read of a deployment; none, where only what is sent can be had. Raises UsageError.
 
-    A source that is not there is no error here: it fails when it is asked. What is sent to us comes with `serve` alone.
+    A source that is not there is no error here: it fails when it is asked.
     """
-    sources: dict[str, Source] = {}
-    if database := deployment.sources.database:
-        schema, replica = database.schema_name, database.replica
-        sources["database"] = Database(
-            lambda: at_replica(discovery.database_url(), replica),
-            lambda: schema or discovery.database_schema(),
-            stop,
-        )
-    if health := deployment.sources.health:
-        sources["health"] = HealthEndpoint(_health_urls(health.url))
-    named = deployment.airflow.executor
-    settings = discovery.AirflowSettings(None if named == "auto" else named)
-    if broker := deployment.sources.broker:
-        sources["broker"] = Broker(settings.broker, broker.management_url, stop)
-        if broker.control:
-            sources["workers"] = Workers(settings.broker, stop)
-    by_name = policy.collectors.by_name()
-    slos = [slo for slo in policy.slos if slo.applies_to(deployment.name)]
-    chosen = [
-        Job(collector, by_name[collector.name], sources[collector.source])
-        for collector in collectors(policy.collectors, broker, settings, policy.dags, policy.retention, slos)
-        if collector.source in sources
-    ]
-    if not chosen and not _ingests(policy, deployment):
-        listed = [name for name, source in deployment.sources if source]
-        if listed == ["kubernetes"]:
-            raise UsageError(
-                f"policy: deployment {deployment.name} lists kubernetes alone, which Prometheus scrapes without us, so there is "
-                "nothing to export: list database, health, broker, statsd or otlp under `sources`, or run no exporter for it"
-            )
-        raise UsageError(
-            f"policy: deployment {deployment.name} has no enabled collector for any of its sources ({', '.join(listed)}), so "
-            "there is nothing to export: enable one under `collectors`"
-        )
-    return chosen
+    found = lanes(policy, deployment, shared_by(deployment))
+    if not found and not (deployment.sources.ingests and policy.collectors.ingest.enabled):
+        raise nothing_to_export(deployment)
+    for lane in found:
+        lane.equip()
+    return all_jobs(found)
 
 
-def once(policy: Policy, deployment: Deployment) -> int:
-    """Collect everything once and print the page; 0 if all succeeded, 1 if some failed, 2 if nothing could be read."""
+def once(policy: Policy, deployment: Deployment, *, push: bool = False) -> int:
+    """Collect everything once and print the page, or push it; 0 if all succeeded, 1 if some failed, 2 if nothing could be read.
+
+    Pushed is what was read, and what was not: who looks there is to see that, too. 1 as well if a push failed, 2 if all did.
+    """
     todo = jobs(policy, deployment)
     if not todo:
         raise UsageError(
             f"--once: deployment {deployment.name} has no source that could be read; what is sent comes while it serves"
         )
+    sending = [Pusher(one, lambda: board.snapshot) for one in destinations(policy.push, deployment)] if push else []
+    if push and not sending:
+        raise UsageError("--push: the policy names nobody to push to: list otlp, statsd or textfile under `push`")
     board = Board(deployment.name, todo)
     runs = run_all(todo)
     board.record(*runs)
-    sys.stdout.buffer.write(board.snapshot.text)  # UTF-8, whatever the terminal takes
-    sys.stdout.buffer.flush()
-    if all(run.succeeded for run in runs):
+    if not push:
+        sys.stdout.buffer.write(board.snapshot.text)  # UTF-8, whatever the terminal takes
+        sys.stdout.buffer.flush()
+    # Not closed: what was pushed is to stay, until the next time.
+    pushed = [one.push(board.snapshot) for one in sending]
+    if all(run.succeeded for run in runs) and all(pushed):
         return 0
-    return 1 if any(run.readings for run in runs) else 2
+    return 1 if any(run.readings for run in runs) and (any(pushed) or not push) else 2
 
 
-def serve(policy: Policy, deployment: Deployment, address: tuple[str, int]) -> int:
-    """Collect in the background and serve until SIGTERM or SIGINT; raises UsageError if the address cannot be had."""
-    stop = threading.Event()
-    todo = jobs(policy, deployment, stop)
-    ingest = _ingest(policy, deployment, todo)
-    if ingest:
-        todo.append(Job(Received(), policy.collectors.ingest, ingest))
-    board = Board(deployment.name, todo)
-    server = Server(board, address)
-    sys.setswitchinterval(SWITCH_INTERVAL)
-    # A full collection stops every thread, and with a large page for 0.1 s (bench/): look less often, at less.
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    workers = [Worker(group, board.record, stop) for group in _by_source(todo)]
+def serve(chosen: Chosen, load: Callable[[], Chosen], endpoint: Endpoint) -> int:
+    """Collect in the background and serve until SIGTERM or SIGINT; `load` reads the policy again, at every SIGHUP.
 
-    def begin() -> None:
-        for worker in workers:
-            worker.start()
-        if ingest:
-            ingest.start()
-
-    host = f"[{address[0]}]" if ":" in address[0] else address[0] or "0.0.0.0"  # noqa: S104 (for the log; nothing binds here)
-    try:
-        serving = f"serving {deployment.name} on http://{host}:{server.port}/metrics"
-        asyncio.run(_until_stopped(server, board, begin, serving))
-    finally:
-        stop.set()
-        if ingest:
-            ingest.stop()
-        until = time.monotonic() + STOP_WITHIN
-        for worker in workers:
-            worker.join(max(0.0, until - time.monotonic()))
+    Raises UsageError if an address cannot be had, PolicyError for a file that cannot be used; only at the start.
+    """
+    access = Access(endpoint.config_file)
+    with ExitStack() as closing:
+        sockets = [closing.enter_context(one) for one in listening(endpoint)]
+        _serve(chosen, load, endpoint, access, sockets)
     log.info("stopped")
     return 0
 
 
-def _ingests(policy: Policy, deployment: Deployment) -> bool:
-    return deployment.sources.ingests and policy.collectors.ingest.enabled
+def _serve(
+    chosen: Chosen, load: Callable[[], Chosen], endpoint: Endpoint, access: Access, sockets: Sequence[socket.socket]
+) -> None:
+    def accounts() -> Iterator[Reading]:
+        yield from reloader.readings()
+        yield from access.readings()
+
+    def reload() -> str | None:
+        error = reloader.reload()
+        daemon.board.publish()
+        return error
+
+    def begin() -> None:
+        daemon.start()
+        for url in urls(sockets, encrypted=access.encrypted):
+            log.info("serving %s on %s/metrics", chosen[1].name, url)
+
+    reloads = Reloads(reload)
+    reloader = Reloader(load, lambda policy, deployment: daemon.take(policy, deployment))
+    daemon = Daemon(*chosen, accounts, show_versions=endpoint.show_versions)
+    access.news = daemon.board.publish
+    server = Server(
+        lambda: daemon.board.snapshot, sockets, access, reloads if endpoint.lifecycle else None,
+        show_versions=endpoint.show_versions, judgement=lambda: daemon.judgement,
+    )  # fmt: skip
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    # A full collection stops every thread, and with a large page for 0.1 s (bench/): look less often, at less.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        asyncio.run(_until_stopped(server, daemon.board, begin, reloads))
+    finally:
+        daemon.stop()
 
 
-def _ingest(policy: Policy, deployment: Deployment, todo: Sequence[Job]) -> Ingest | None:
-    if not _ingests(policy, deployment):
-        return None
-    said = deployment.airflow.version
-    database = next((job.source for job in todo if isinstance(job.source, Database)), None)
-
-    def release() -> tuple[int, int] | None:
-        if said != "auto":
-            major, minor = re.findall(r"\d+", said)[:2]
-            return int(major), int(minor)
-        return airflow.minor_release(database.revision) if database and database.revision else None
-
-    return Ingest(deployment.sources, policy.collectors.ingest, policy.dags, release)
-
-
-async def _until_stopped(server: Server, board: Board, begin: Callable[[], None], serving: str) -> None:
+async def _until_stopped(server: Server, board: Board, begin: Callable[[], None], reloads: Reloads) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
+    asked: set[asyncio.Task[object]] = set()
+
+    def on_hangup() -> None:
+        if not reloads.full:  # else one waits that reads all that was written until now
+            task: asyncio.Task[object] = asyncio.create_task(reloads.reload())
+            asked.add(task)
+            task.add_done_callback(asked.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, on_hangup)
     # Not before: who has read in the log that it takes or serves something may send a signal.
     begin()
-    log.info("%s", serving)
     late = asyncio.create_task(_look_for_late(board))
     await server.serve(stop)
     late.cancel()
@@ -172,14 +151,3 @@ async def _look_for_late(board: Board) -> None:
         await asyncio.sleep(LATE_EVERY)
         # In a thread of its own: it renders, and waits for whoever renders now.
         await asyncio.to_thread(board.look_for_late)
-
-
-def _by_source(todo: Sequence[Job]) -> list[list[Job]]:
-    groups: dict[str, list[Job]] = {}
-    for job in todo:
-        groups.setdefault(job.source.name, []).append(job)
-    return list(groups.values())
-
-
-def _health_urls(url: str) -> Callable[[], tuple[list[str], bool]]:
-    return discovery.health_urls if url == "auto" else lambda: ([url], True)

@@ -39,7 +39,8 @@ Usage: airflow-obs exporter [OPTIONS]
     AIRFLOW__CELERY__BROKER_URL, $AIRFLOW_HOME/airflow.cfg
   What Airflow sends as StatsD or OTLP is taken where the policy or the flags say.
 
-  Paths: /metrics, /-/healthy, /-/ready (every collector tried once), / (a page)
+  Paths: /metrics, /-/healthy, /-/ready (every collector tried once), / (a page),
+    /-/reload (POST; with --web.enable-lifecycle)
 
 Options:
 """
@@ -82,7 +83,28 @@ def test_version(tmp_path: Path) -> None:
 def test_bad_listen_address(address: str) -> None:
     done = CliRunner().invoke(cli, ["exporter", "--web.listen-address", address])
     assert done.exit_code == 2
-    assert f"{address!r} is not HOST:PORT; write it like :10912, 127.0.0.1:10912 or [::1]:10912" in done.stderr
+    assert (
+        f"{address!r} is not HOST:PORT; write it like :10912, 127.0.0.1:10912 or [::1]:10912, or like "
+        "unix:/run/airflow-obs/metrics.sock" in done.stderr
+    )
+
+
+def test_relative_path_of_a_socket() -> None:
+    done = CliRunner().invoke(cli, ["exporter", "--web.listen-address", "unix:run/x.sock"])
+    assert done.exit_code == 2
+    assert (
+        "'unix:run/x.sock': write the whole path of the socket, like unix:/run/airflow-obs/metrics.sock" in done.stderr
+    )
+
+
+def test_push_is_for_once() -> None:
+    with pytest.raises(UsageError, match=r"^--push: only with --once"):
+        CliRunner().invoke(cli, ["exporter", "--push"], catch_exceptions=False)
+
+
+def test_textfile_whose_name_nobody_reads() -> None:
+    with pytest.raises(UsageError, match=r"^--textfile: must be the path of a file whose name ends in \.prom"):
+        CliRunner().invoke(cli, ["exporter", "--once", "--textfile", "/tmp/x.txt"], catch_exceptions=False)
 
 
 def test_port_in_use(tmp_path: Path) -> None:
@@ -229,3 +251,27 @@ def test_policy_that_switches_everything_off_is_refused(tmp_path: Path) -> None:
     done = airflow_obs(tmp_path, "exporter", "--once", "--policy", "site.yaml")
     assert done.returncode == 2
     assert "airflow-obs: policy: deployment airflow has no enabled collector" in done.stderr
+
+
+def test_socket_is_taken_away_when_the_exporter_does_not_come_up(tmp_path: Path) -> None:
+    (tmp_path / "site.yaml").write_text("push: {otlp: {ca_file: nowhere.pem, endpoint: 'https://localhost:1'}}\n")
+    path = tmp_path / "metrics.sock"
+    done = airflow_obs(tmp_path, "exporter", "--policy", "site.yaml", "--web.listen-address", f"unix:{path}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nowhere.pem" in done.stderr
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--once", "--web.enable-lifecycle"], "--web.enable-lifecycle: not with --once"),
+        (["--once", "--web.config.file", "web.yml"], "--web.config.file: not with --once"),
+        (["--once", "--statsd.listen-udp", ":1"], "--statsd.listen-udp: not with --once"),
+        (["--web.systemd-socket", "--web.listen-address", ":1"], "--web.systemd-socket: not with --web.listen-address"),
+    ],
+)
+def test_flags_that_mean_nothing_beside_each_other(flags: list[str], said: str, tmp_path: Path) -> None:
+    done = airflow_obs(tmp_path, "exporter", *flags)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"airflow-obs: {said}")

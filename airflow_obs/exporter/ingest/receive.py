@@ -8,9 +8,10 @@ from contextlib import contextmanager
 
 from airflow_obs.catalog import metrics
 from airflow_obs.exporter.ingest.accounts import Accounts
-from airflow_obs.exporter.ingest.foreign import file as mapping_file
+from airflow_obs.exporter.ingest.foreign.mapping import Mapping
 from airflow_obs.exporter.ingest.otlp.mapper import OtlpMapper
 from airflow_obs.exporter.ingest.otlp.receiver import Otlp
+from airflow_obs.exporter.ingest.otlp.streams import Streams
 from airflow_obs.exporter.ingest.statsd.listener import Statsd
 from airflow_obs.exporter.ingest.statsd.mapper import Mapper
 from airflow_obs.exporter.ingest.statsd.relay import Relay
@@ -27,34 +28,46 @@ Release = Callable[[], tuple[int, int] | None]
 
 
 class Ingest:
-    """Listens for what Airflow sends, from `start` to `stop`; as a source it gives what has come of it.
+    """Listens for what Airflow sends, from `start` to `close`; as a source it gives what has come of it.
 
-    Listens from its making on, so that an address that cannot be had is a UsageError at once, as is a mapping that is wrong.
+    Listens from its making on, so that an address that cannot be had is a UsageError at once. `mapping` is that of the StatsD
+    source. One `before`, which has been closed, hands over what it has counted to one that gives the same names to what it takes.
     """
 
     name = "ingest"
     known = True
 
-    def __init__(self, sources: Sources, policy: IngestPolicy, dags: DagsPolicy, release: Release) -> None:
-        self.accounts = Accounts()
-        unknown = sources.statsd.max_unmapped if sources.statsd else 0
-        self.store = Store(
-            policy.max_series,
-            policy.max_total,
-            policy.forget,
-            ttl_of_counts=policy.forget_counters,
-            max_unknown=unknown,
-        )
+    def __init__(
+        self,
+        sources: Sources,
+        policy: IngestPolicy,
+        dags: DagsPolicy,
+        release: Release,
+        mapping: Mapping | None = None,
+        before: Ingest | None = None,
+    ) -> None:
+        statsd, otlp = sources.statsd, sources.otlp
+        self._naming = (
+            statsd and (statsd.prefix, statsd.tags, statsd.unmapped), otlp and otlp.prefix, dags, mapping and mapping.text
+        )  # fmt: skip
+        unknown = statsd.max_unmapped if statsd else 0
+        limits = (policy.max_series, policy.max_total, policy.forget)
+        known = before if before and before._naming == self._naming else None
+        self.accounts: Accounts = known.accounts if known else Accounts()
+        self.store: Store = known.store if known else Store(*limits)
+        self.store.limit(*limits, unknown, policy.forget_counters)
+        self._streams: Streams = known._streams if known else Streams()
         self._dags = dags
         self._release = release
+        self._mapping = mapping
         self._listeners: list[Statsd | Otlp] = []
         try:
-            if sources.statsd:
-                self._listeners.append(self._statsd(sources.statsd))
-            if sources.otlp:
-                self._listeners.append(self._otlp(sources.otlp))
+            if statsd:
+                self._listeners.append(self._statsd(statsd))
+            if otlp:
+                self._listeners.append(self._otlp(otlp))
         except BaseException:
-            self.stop()
+            self.close()
             raise
 
     def start(self) -> None:
@@ -63,18 +76,15 @@ class Ingest:
             listener.start()
             log.info("taking %s", listener.where)
 
-    def stop(self) -> None:
-        """Listen no more."""
-        for listener in self._listeners:
-            listener.stop()
-
     @contextmanager
     def session(self, _budget: float) -> Iterator[Ingest]:
         """As sources have it; there is nothing to wait for."""
         yield self
 
     def close(self) -> None:
-        """As sources have it; `stop` is what ends it."""
+        """Listen no more."""
+        for listener in self._listeners:
+            listener.stop()
 
     def readings(self) -> Iterator[Reading]:
         """What came of all that was sent, and the accounts of it."""
@@ -93,14 +103,16 @@ class Ingest:
             style=source.tags,
             release=self._release,
             dags=self._dags,
-            mapping=mapping_file.load(source.mapping) if source.mapping else None,
+            mapping=self._mapping,
             keep_unmapped=source.unmapped == "keep",
         )
         relay = Relay(addresses.parse(source.relay), self.accounts) if source.relay else None
         return Statsd(_address(source.listen_udp), _address(source.listen_tcp), mapper, self.accounts, relay)
 
     def _otlp(self, source: OtlpSource) -> Otlp:
-        mapper = OtlpMapper(self.store, prefix=source.prefix, release=self._release, dags=self._dags)
+        mapper = OtlpMapper(
+            self.store, prefix=source.prefix, release=self._release, dags=self._dags, streams=self._streams
+        )
         return Otlp(_address(source.listen_http), _address(source.listen_grpc), mapper, self.accounts)
 
 

@@ -49,15 +49,27 @@ class Store:
         ttl_of_counts: float | None = None,
     ) -> None:
         self.lock = threading.Lock()
-        self._max_series, self._max_total, self._ttl, self._clock = max_series, max_total, ttl, clock
-        self._ttl_of_counts = ttl if ttl_of_counts is None else ttl_of_counts
-        self._max_unknown = max_total if max_unknown is None else max_unknown
+        self._clock = clock
+        self.limit(max_series, max_total, ttl, max_unknown, ttl_of_counts)
         self._families: dict[str, _Family] = {}
         self._lines: set[str] = set()
         """The names that lines of foreign families have on the page, where no two families may share one."""
         self._size = self._unknown = 0
         self.freed = 0
         """Series and names that are free again: whoever remembers that there was no room asks again when this rises."""
+
+    def limit(
+        self,
+        max_series: int,
+        max_total: int,
+        ttl: float,
+        max_unknown: int | None = None,
+        ttl_of_counts: float | None = None,
+    ) -> None:
+        """Other limits from now on, as at the making, for series that are new; what is there stays."""
+        self._max_series, self._max_total, self._ttl = max_series, max_total, ttl
+        self._ttl_of_counts = ttl if ttl_of_counts is None else ttl_of_counts
+        self._max_unknown = max_total if max_unknown is None else max_unknown
 
     @property
     def size(self) -> int:

@@ -67,6 +67,7 @@ def loads(text: str, file: str, *, names_the_rest: bool = True) -> Mapping:
         _shape(fields.defaults, Entry(match="", name="")),
         ordered=not fields.defaults.glob_disable_ordering,
         names_the_rest=names_the_rest,
+        text=text,
     )
 
 

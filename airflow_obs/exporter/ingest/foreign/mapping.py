@@ -51,7 +51,8 @@ class Mapping:
     """Rules in the order of their file, and the shape of what none is for.
 
     Globs come before regular expressions, wherever they stand; `ordered` as in `Globs`. With `names_the_rest` dashboards rely on
-    what lines without a rule are called, too, as they do where statsd_exporter was.
+    what lines without a rule are called, too, as they do where statsd_exporter was. `text` is what it was made of: of equal ones
+    one will do.
     """
 
     def __init__(
@@ -61,8 +62,10 @@ class Mapping:
         *,
         ordered: bool = True,
         names_the_rest: bool = False,
+        text: str = "",
     ) -> None:
         self.names_the_rest = names_the_rest
+        self.text = text
         self._globs = Globs(
             [(rule.match, (rule.only,) if rule.only else TYPES, rule) for rule in rules if not rule.pattern],
             ordered=ordered,
