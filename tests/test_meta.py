@@ -24,9 +24,14 @@ from airflow_obs.collectors.replication import Own, ReplicationState
 from airflow_obs.collectors.workers import Fleet
 from airflow_obs.exporter.board import Board
 from airflow_obs.exporter.exposition import render
+from airflow_obs.exporter.push.otlp.destination import Otlp
+from airflow_obs.exporter.push.pusher import Pusher
+from airflow_obs.exporter.reload import Reloader
 from airflow_obs.exporter.run import jobs
+from airflow_obs.exporter.web.access import Access
 from airflow_obs.model import PREFIX, Metric
 from airflow_obs.policy import load
+from airflow_obs.policy.push import OtlpPush
 from airflow_obs.sources import control_broker, redis
 from airflow_obs.sources.control import Worker
 from airflow_obs.sources.discovery import AirflowSettings
@@ -197,7 +202,17 @@ def test_the_names_exposed_are_the_names_of_the_catalogue(
     exposed |= {reading.metric.name for reading in collector("broker").samples(A_BUSY_BROKER)}
     exposed |= {reading.metric.name for reading in collector("workers").samples(A_FLEET)}
     exposed |= {reading.metric.name for reading in collector("replication").samples(A_STANDBY)}
-    own = Page(Board("airflow", jobs(POLICY, POLICY.deployment(None))).snapshot.text.decode())
+    pusher = Pusher(Otlp(OtlpPush(endpoint="http://127.0.0.1:1", timeout=1.0), "airflow", {}), lambda: board.snapshot)
+    accounts = (Reloader(lambda: (POLICY, POLICY.deployment()), lambda *_: None), Access(), pusher)
+    board = Board(
+        "airflow",
+        jobs(POLICY, POLICY.deployment(None)),
+        accounts=lambda: [reading for one in accounts for reading in one.readings()],
+    )
+    pusher.push(board.snapshot)
+    pusher.destination.close()
+    board.publish()
+    own = Page(board.snapshot.text.decode())
     exposed |= {name for name in own.names if name.startswith(PREFIX)}
     exposed |= {metrics.SOURCE_UP.name, metrics.FAMILY_SOURCE.name}
     assert exposed == {metric.name for metric in metrics.ALL if metric.collector != "ingest"}

@@ -56,6 +56,7 @@ def policy_of(alerts: Mapping[str, Numbers] | None = None, **more: object) -> Po
     given = {
         "deployments": [EVERYTHING, AT_A_REPLICA],
         "retention": {"days": 90},
+        "push": {"otlp": {}},
         "slos": SLOS,
         "alerts": alerts or {},
         **more,

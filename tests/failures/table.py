@@ -195,6 +195,11 @@ STANDING_STILL: Mapping[Metric, str] = {
     m.DB_REPLAYED: "only a standby has it, and moves it: tests/collectors/test_standby.py",
     m.DB_REPLICATION_RUNNING: "only a standby has it, and moves it: tests/collectors/test_standby.py",
     m.DB_RECOVERY_CONFLICTS: "only a standby has them, and counts them: tests/collectors/test_standby.py",
+    m.CONFIG_RELOADED: "only who reloads has it, and moves it: tests/exporter/test_reload.py",
+    m.PUSH_SUCCESS: "only who pushes has it, and moves it: tests/exporter/push/test_pusher.py",
+    m.PUSH_LAST_SUCCESS: "it moves with every push, and stands still in the failure",
+    m.PUSH_FAILURES: "only who pushes has it, and moves it: tests/exporter/push/test_pusher.py",
+    m.PUSH_LOST: "only who pushes has it, and moves it: tests/exporter/push/test_otlp_failures.py",
     m.REPLICA_LAG: "a frozen replica has told no time yet; its lag in bytes moves",
 }
 """What shows a failure by not moving, and why."""

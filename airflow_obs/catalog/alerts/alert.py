@@ -35,9 +35,9 @@ class Scope:
     notify, by name: where one names the cause, or the worse stage, another is silent, unless the former is one of the
     `silent`, which the site has switched off or made quieter than this one. `collectors` are those that feed it, `always`
     the families that have series whenever their collector succeeds. `retention`: the site says for how long rows are kept,
-    `replica`: it has a replica of the database read. `objectives` are those of the site's that can be judged here.
-    `step` and `horizon`, in seconds, belong to the cases: from one sample to the next, and from the start to the moment that
-    is judged.
+    `replica`: it has a replica of the database read, `pushes`: its exporter sends figures out. `objectives` are those of the
+    site's that can be judged here. `step` and `horizon`, in seconds, belong to the cases: from one sample to the next, and from
+    the start to the moment that is judged.
     """
 
     airflow: str
@@ -54,6 +54,7 @@ class Scope:
     always: tuple[Metric, ...] = ()
     retention: bool = False
     replica: bool = False
+    pushes: bool = False
     teams: tuple[TeamDags, ...] = ()
     team: str = ""
     objectives: tuple[Objective, ...] = ()

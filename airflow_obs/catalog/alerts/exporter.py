@@ -9,7 +9,7 @@ from airflow_obs.catalog import metrics
 from airflow_obs.catalog.alerts.alert import Alert, Cases, Scope, Series
 from airflow_obs.catalog.collectors import source_of
 from airflow_obs.model import Knob, Severity
-from airflow_obs.promql import Expr, Match, Number, Selector, count_by, max_by, sum_by
+from airflow_obs.promql import Expr, Match, Number, Selector, count_by, max_by, min_by, sum_by
 
 _ELSEWHERE = "|".join(
     sorted({one.collector for one in metrics.ALL if source_of(one.collector) not in ("database", "exporter")})
@@ -72,6 +72,18 @@ def _refused(at: Scope) -> Expr:
     samples = at.happened(metrics.INGEST_REFUSED, reason=Match("=~", "|".join(LIMITS)))
     requests = promql.increase(at(metrics.INGEST_REQUESTS_REFUSED, reason=Match("!=", HUNG_UP)), at.window)
     return max_by(samples, "airflow", "reason").or_(max_by(requests, "airflow", "reason")) > at.threshold
+
+
+def _config_refused(at: Scope) -> Expr:
+    return min_by(at(metrics.CONFIG_RELOADED), "airflow", "config").equals(0)
+
+
+def _push_failing(at: Scope) -> Expr:
+    return min_by(at(metrics.PUSH_SUCCESS), "airflow", "destination").equals(0)
+
+
+def _push_lost(at: Scope) -> Expr:
+    return max_by(at.happened(metrics.PUSH_LOST), "airflow", "destination", "reason") > 0
 
 
 def _sample_refused(at: Scope, number: Number, reason: str) -> Series:
@@ -137,6 +149,63 @@ EXPORTER = (
             value=3,
             labels={"family": metrics.DAG_INFO.name},
         ),
+    ),
+    Alert(
+        "AirflowExporterConfigRefused", "exporter", ("X5",), Severity.WARNING, "5m",
+        expr=_config_refused,
+        summary="The exporter did not take its newest {{ $labels.config }} file (config_last_reload_successful is {{ $value }})",
+        impact="What was changed there is not in force, and after a restart the exporter does not come up.",
+        cases=lambda at: Cases(
+            fires=(
+                at.series(metrics.CONFIG_RELOADED, 0, config="policy"),
+                at.series(metrics.CONFIG_RELOADED, 1, config="web"),
+            ),
+            quiet=(
+                at.series(metrics.CONFIG_RELOADED, 1, config="policy"),
+                at.series(metrics.CONFIG_RELOADED, 1, config="web"),
+            ),
+            value=0,
+            labels={"config": "policy"},
+        ),
+    ),
+    Alert(
+        "AirflowPushFailing", "exporter", ("X5",), Severity.WARNING, "15m",
+        expr=_push_failing,
+        summary="The exporter's figures do not reach {{ $labels.destination }} (push_success is {{ $value }})",
+        impact="Whoever looks there sees old figures, and loses for good what the buffer cannot hold.",
+        cases=lambda at: Cases(
+            fires=(
+                at.series(metrics.PUSH_SUCCESS, 0, destination="otlp"),
+                at.series(metrics.PUSH_SUCCESS, 1, destination="textfile"),
+            ),
+            quiet=(
+                at.series(metrics.PUSH_SUCCESS, 1, destination="otlp"),
+                at.series(metrics.PUSH_SUCCESS, 1, destination="textfile"),
+            ),
+            value=0,
+            labels={"destination": "otlp"},
+        ),
+        when=lambda at: at.pushes,
+    ),
+    Alert(
+        "AirflowPushLost", "exporter", ("X5",), Severity.WARNING, "0s",
+        expr=_push_lost,
+        summary="{{ $value | humanize }} snapshots for {{ $labels.destination }} are lost: {{ $labels.reason }}",
+        impact="Whoever looks there has a gap for good, and counts that are too low.",
+        knobs=(Knob("window", "duration", "30m", "1s", "1d", "Over which time they are counted."),),
+        cases=lambda at: Cases(
+            fires=(
+                at.series(metrics.PUSH_LOST, 1, destination="otlp", reason="buffer full").since(at.news),
+                at.series(metrics.PUSH_LOST, 0, destination="otlp", reason="refused"),
+            ),
+            quiet=(
+                at.series(metrics.PUSH_LOST, 1, destination="otlp", reason="buffer full"),
+                at.series(metrics.PUSH_LOST, 0, destination="otlp", reason="refused"),
+            ),
+            value=1,
+            labels={"destination": "otlp", "reason": "buffer full"},
+        ),
+        when=lambda at: at.pushes,
     ),
     Alert(
         "AirflowIngestSilent", "exporter", ("X5",), Severity.WARNING, "5m",
