@@ -22,6 +22,10 @@ class Expectation:
     sooner: Knobs = field(default_factory=dict)
 
 
+BY_CHANCE = frozenset({"AirflowDagRunFailed"})
+"""What may be told, as info, of a healthy company, too: a run in twenty fails there."""
+
+
 def _after(seconds: int, alert: str) -> Knobs:
     """A threshold of a time that begins with the fault, in which nothing else changes."""
     return {alert: {"threshold": f"{seconds}s"}}

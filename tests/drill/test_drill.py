@@ -8,7 +8,7 @@ from airflow_obs.catalog.alerts import ALL as ALERTS
 from airflow_obs.model import Severity
 from tests.drill.deployment import Record
 from tests.drill.drill import Drill
-from tests.drill.expectations import TABLE, Expectation
+from tests.drill.expectations import BY_CHANCE, TABLE, Expectation
 from tests.drill.prometheus import Firing
 
 pytestmark = pytest.mark.drill
@@ -24,11 +24,11 @@ def test_the_right_alert_fires_and_nobody_is_woken_for_another(
     report += [
         f"{one.since - record.began:7.1f}s  {expected.fault}: {one.name} ({one.severity})" for one in first(fired)
     ]
-    early = [one for one in fired if one.since < record.began]
+    early = [one for one in fired if one.since < record.began and not by_chance(one)]
     assert not early, f"it fired before the fault: {told(record, early)}"
     missing = set(expected.fires) - {one.name for one in fired}
     assert not missing, f"{', '.join(sorted(missing))} did not fire; instead: {told(record, fired)}"
-    others = [one for one in fired if one.name not in expected.fires]
+    others = [one for one in fired if one.name not in expected.fires and not by_chance(one)]
     loud = [one for one in others if one.severity == Severity.CRITICAL or one.name not in expected.consequences]
     assert not loud, f"these should not have fired: {told(record, loud)}"
     assert_judged(record)
@@ -36,8 +36,14 @@ def test_the_right_alert_fires_and_nobody_is_woken_for_another(
 
 def test_a_healthy_deployment_is_left_in_peace_throughout(drill: Drill) -> None:
     record = drill.healthy()
-    assert not alerts_of(record), told(record, alerts_of(record))
+    fired = [one for one in alerts_of(record) if not by_chance(one)]
+    assert not fired, told(record, fired)
     assert_judged(record)
+
+
+def by_chance(one: Firing) -> bool:
+    """Whether nothing need be wrong for it."""
+    return one.name in BY_CHANCE and one.severity == Severity.INFO
 
 
 def assert_judged(record: Record) -> None:
