@@ -23,8 +23,9 @@ from tests.certificates import Authority
 from tests.exporter.web.serving import ANSWER_WITHIN, all_of
 from tests.exporter_process import Exporter, started
 
-SERVED = 0.9
-"""Of the scrapes by a new connection each, so many at least while 10,000 others come and stay."""
+SERVED_IN_THE_RUSH = 0.9
+"""Of the scrapes by a new connection each, so many at least while 10,000 others come: on a busy machine 800 may come while one
+that is new shakes hands, which then is the one that makes room."""
 MANY = 10_000
 SPARE_FILES = 300
 """Of this process, which are not for clients."""
@@ -114,8 +115,10 @@ def files() -> Iterator[int]:
 
 
 @contextmanager
-def unharmed(attacked: Attacked) -> Iterator[None]:
-    """Meanwhile a scraper that comes anew every time is served but for few, memory is bounded, the log names whom it refuses."""
+def unharmed(attacked: Attacked, served: float = 1.0) -> Iterator[None]:
+    """Meanwhile a scraper that comes anew every time is served (at least this share of times), memory stays in bounds, and the
+    log names but whom it refuses.
+    """
     process = _process(attacked.running)
     answers: Counter[str] = Counter()
     over = threading.Event()
@@ -139,8 +142,7 @@ def unharmed(attacked: Attacked) -> Iterator[None]:
     finally:
         over.set()
         scraper.join()
-    # On a machine that is very busy 800 may come while one that is new shakes hands, which is then the one that makes room.
-    assert answers["served"] >= SERVED * answers.total(), answers
+    assert answers["served"] >= served * answers.total(), answers
     assert _peak(process) - attacked.at_rest < GROWTH
     assert attacked.written == written, "\n".join(attacked.written)
 
@@ -159,7 +161,7 @@ def _peak(process: Path) -> int:
 def test_10_000_slow_connections(attacked: Attacked, files: int, say: str) -> None:
     hello = attacked.hello()
     said = {"nothing": b"", "hello": hello, "half of it": hello[: len(hello) // 2], "head": HEAD}[say]
-    with unharmed(attacked):
+    with unharmed(attacked, SERVED_IN_THE_RUSH if attacked.encryption else 1.0):
         for begun in range(0, MANY, files):
             clients = []
             for _ in range(min(files, MANY - begun)):
